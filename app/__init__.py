@@ -1,0 +1,1 @@
+"""CoordLabel, the desktop application and the `coordlabel` command."""

@@ -1,0 +1,1 @@
+"""What the application is about, in plain Python: no Qt, no torch."""

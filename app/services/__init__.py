@@ -1,0 +1,1 @@
+"""Between domain and window: documents, jobs, the engine client (QtCore and QtGui only)."""

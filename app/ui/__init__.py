@@ -1,0 +1,1 @@
+"""The window: widgets only; they ask services and know neither torch nor the library."""

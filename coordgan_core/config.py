@@ -1,0 +1,326 @@
+"""Configuration of models and trainings: frozen dataclasses, one field a decision, and the presets.
+
+`paper-128` holds the published values (see the fact sheet in ``docs/method.md``); every way in which another preset departs
+from it is a field here. Standard library only, so that forms and command lines can be built without loading PyTorch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from coordgan_core.errors import ConfigError
+
+FORMAT_VERSION = 1
+"""Version of the configuration's layout in model files and run folders."""
+
+T = TypeVar("T")
+
+
+def option(
+    default: Any, text: str, *, low: float | None = None, high: float | None = None, unit: str = ""
+) -> Any:
+    """Return a dataclass field that knows how to explain and check itself (for forms, flags and errors)."""
+    metadata = {"help": text, "low": low, "high": high, "unit": unit}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class MappingConfig:
+    """Mapping network, latent z -> code w; one for structure and one for texture."""
+
+    code_dim: int = option(512, "Width of z, w and every layer", low=8, high=1024)
+    layers: int = option(8, "Fully connected layers", low=1, high=16)
+    lr_multiplier: float = option(0.01, "Learning rate multiplier of the layers", low=1e-4, high=1.0)
+
+
+@dataclass(frozen=True)
+class WarpConfig:
+    """Coordinate warping network, (canonical grid, structure code) -> correspondence map."""
+
+    resolution: int = option(128, "Side of the correspondence map", low=8, high=512, unit="px")
+    width: int = option(512, "Hidden width of the per-pixel network", low=16, high=1024)
+    layers: int = option(3, "Layers, input and output included", low=2, high=8)
+    grid: Literal["endpoints", "centres"] = option("endpoints", "Where the canonical grid puts its points")
+    residual: bool = option(False, "Output = grid + offset, with the last layer starting at zero")
+    fourier_bands: int = option(
+        0, "Frequencies added to the raw coordinates as sines and cosines", low=0, high=8
+    )
+    squash: bool = option(True, "Tanh on the output, so that it stays inside the canonical frame")
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """Modulated generator, (correspondence map, texture code) -> image."""
+
+    trunk_channels: int = option(512, "Channels of the trunk", low=8, high=1024)
+    trunk_blocks: int = option(
+        5, "Trunk blocks of two modulated convolutions and one RGB output", low=0, high=8
+    )
+    trunk_kernel: Literal[1, 3] = option(3, "Kernel of the trunk's convolutions", unit="px")
+    upsample_channels: tuple[int, ...] = option((), "Channels of the doubling blocks behind the trunk")
+    map_skips: bool = option(True, "Concatenate the correspondence map behind every trunk convolution")
+    noise: bool = option(True, "Per-pixel noise behind every 3 x 3 modulated convolution")
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """Residual image discriminator."""
+
+    channels: int = option(512, "Channels at 64 pixels and below", low=8, high=1024)
+    stddev_group: int = option(2, "Images that share one minibatch standard deviation", low=1, high=32)
+
+
+@dataclass(frozen=True)
+class PatchConfig:
+    """Co-occurrence patch discriminator and its crops."""
+
+    channels: int = option(64, "Channels of its first layer", low=4, high=256)
+    crop_px: int = option(32, "Side that every crop is resized to", low=16, high=64, unit="px")
+    crops: int = option(8, "Crops an image", low=1, high=32)
+    min_scale: float = option(1 / 8, "Smallest crop, as a fraction of the image's side", low=0.03, high=1.0)
+    max_scale: float = option(1 / 4, "Largest crop, as a fraction of the image's side", low=0.03, high=1.0)
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Stage 2 encoder, image -> structure code and texture code."""
+
+    channels: int = option(32, "Channels of its first layer", low=4, high=128)
+    max_channels: int = option(512, "Channels of its last shared layer", low=16, high=1024)
+    downsamplings: int = option(4, "Halvings of the shared trunk", low=2, high=6)
+    structure_channels: int = option(
+        64, "Channels that are flattened for the structure code", low=4, high=256
+    )
+    texture_channels: int = option(2048, "Width of the pooled texture feature", low=16, high=4096)
+
+
+@dataclass(frozen=True)
+class EmbeddingConfig:
+    """Stage 0: equivariant embedding with canonical prototypes."""
+
+    dim: int = option(32, "Length of a descriptor", low=4, high=256)
+    channels: tuple[int, ...] = option((48, 96, 160, 192), "Channels a level, from half resolution down")
+    input_px: int = option(64, "Side that images are resized to", low=32, high=256, unit="px")
+    prototype_px: int = option(32, "Side of the grid of canonical prototypes", low=8, high=128, unit="px")
+    temperature: float = option(0.05, "Temperature of the soft-argmax over prototypes", low=0.001, high=1.0)
+
+
+@dataclass(frozen=True)
+class DenseHeadConfig:
+    """U-Net head that adds detail to the correspondence map of the structure code."""
+
+    channels: tuple[int, ...] = option((32, 64, 96, 128), "Channels a level, from half resolution down")
+    max_offset: float = option(0.25, "Largest offset it can add, in canonical units", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All networks of one model. A part that is None is not there."""
+
+    resolution: int = option(128, "Side of the images the networks see", low=32, high=1024, unit="px")
+    mapping: MappingConfig = field(default_factory=MappingConfig)
+    warp: WarpConfig = field(default_factory=WarpConfig)
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    patch: PatchConfig = field(default_factory=PatchConfig)
+    encoder: EncoderConfig | None = field(default_factory=EncoderConfig)
+    embedding: EmbeddingConfig | None = None
+    dense_head: DenseHeadConfig | None = None
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """Stage 1: the losses of the adversarial training and their schedules (fact sheet section 2)."""
+
+    total_nimg: int = option(4_800_000, "Length of the stage", low=1, unit="images")
+    adversarial_start: float = option(1.0, "Adversarial weight until `adversarial_ramp` begins")
+    adversarial: float = option(2.0, "Adversarial weight at the end of its ramp", low=0.0)
+    adversarial_ramp_nimg: tuple[int, int] = option((80_000, 160_000), "Where its ramp begins and ends")
+    texture_swap: float = option(5.0, "Weight of the texture-swap loss", low=0.0)
+    warp: float = option(5.0, "Weight of the warp loss", low=0.0)
+    swap_ramp_nimg: int = option(
+        320_000, "Length of the texture-swap and warp ramps from 0", low=0, unit="images"
+    )
+    structure_swap: float = option(1.0, "Weight of the patch co-occurrence loss", low=0.0)
+    structure_swap_from_nimg: int = option(160_000, "Where it is switched on", low=0, unit="images")
+    chamfer: float = option(200.0, "Weight of the Chamfer loss", low=0.0)
+    chamfer_points: int = option(0, "Random points of the Chamfer loss, 0 for all", low=0)
+    fold: float = option(0.0, "Weight of the fold-over penalty", low=0.0)
+    warp_px: int = option(
+        128, "Side at which the warp loss compares all pixels with all", low=8, high=256, unit="px"
+    )
+    affinity_temperature: float = option(
+        0.01, "Softmax temperature of the exact affinity", low=1e-4, high=1.0
+    )
+    r1_gamma: float = option(10.0, "R1 of the image discriminator", low=0.0)
+    patch_r1_gamma: float = option(1.0, "R1 of the patch discriminator", low=0.0)
+    lazy_every: int = option(16, "Steps between two R1 steps", low=1, unit="steps")
+    adversary: Literal["non-saturating", "relativistic"] = option(
+        "non-saturating", "Form of the adversarial loss; relativistic adds R2"
+    )
+    augment: Literal["none", "diff"] = option(
+        "none", "Differentiable augmentation of what the discriminator sees"
+    )
+    ema_half_life_nimg: int = option(
+        5_000, "Half-life of the generator's moving average", low=1, unit="images"
+    )
+
+
+@dataclass(frozen=True)
+class EncoderTrainingConfig:
+    """Stage 2: the encoder's losses (fact sheet section 4)."""
+
+    total_nimg: int = option(4_800_000, "Length of the stage", low=1, unit="images")
+    reconstruction_l1: float = option(10.0, "Weight of the L1 reconstruction", low=0.0)
+    reconstruction_perceptual: float = option(10.0, "Weight of the perceptual reconstruction", low=0.0)
+    texture_swap: float = option(5.0, "Weight of the texture swap on real pairs", low=0.0)
+    code_consistency: float = option(
+        10.0, "Weight of re-encoded structure codes of generated images", low=0.0
+    )
+    map_consistency: float = option(10.0, "Weight of their correspondence maps", low=0.0)
+    learning_rate: float = option(0.0016, "Adam learning rate", low=1e-6, high=0.1)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    stages: tuple[Literal["embedding", "joint", "gan", "encoder"], ...] = option(
+        ("gan", "encoder"), "What is trained, in order"
+    )
+    batch: int = option(16, "Images a step, over all devices; even", low=2, high=1024, unit="images")
+    seed: int = option(0, "Seed of every random draw", low=0)
+    learning_rate: float = option(0.002, "Base Adam learning rate", low=1e-6, high=0.1)
+    mirror: bool = option(True, "Flip images at random; off where left and right parts have different names")
+    perceptual: Literal["auto", "lpips", "structural", "embedding"] = option(
+        "auto", "What compares two images"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = option("float32", "Arithmetic of the convolutions")
+    compile: bool = option(
+        False, "torch.compile the networks outside of gradient penalties; falls back where it fails"
+    )
+    snapshot_nimg: int = option(100_000, "Between two snapshots", low=1, unit="images")
+    checkpoint_sec: float = option(300.0, "Between two checkpoints", low=1.0, unit="s")
+    gan: GanConfig = field(default_factory=GanConfig)
+    encoder: EncoderTrainingConfig = field(default_factory=EncoderTrainingConfig)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A model and how it is trained."""
+
+    preset: str = "paper-128"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Turn a configuration into plain JSON types."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Build a configuration of type ``cls`` from plain JSON types, checking names, types and ranges.
+
+    Fields that are absent keep their defaults.
+
+    Raises:
+        ConfigError: A name is unknown, or a value has the wrong type or is out of its range.
+    """
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ConfigError(
+            f"{cls.__name__} has no field {', '.join(unknown)}",
+            expected=f"fields among {', '.join(fields)}",
+            remedy="correct the name, or update the program if the file comes from a newer version",
+        )
+    built = {name: _convert(f"{cls.__name__}.{name}", hints[name], value) for name, value in values.items()}
+    config = cls(**built)
+    check(config)
+    return config
+
+
+def check(config: Any) -> None:
+    """Raise `ConfigError` if a value lies outside the range that its field states; goes into nested configurations."""
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            check(value)
+            continue
+        low, high = f.metadata.get("low"), f.metadata.get("high")
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            continue
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ConfigError(
+                f"{type(config).__name__}.{f.name} is {value}",
+                expected=f"a value from {'any' if low is None else low} to {'any' if high is None else high}",
+                remedy=f"{f.metadata['help']}: choose a value in that range",
+            )
+
+
+def replace(config: T, **changes: Any) -> T:
+    """Return a copy with changes; dotted names (as ``**{"train.batch": 8}``) reach nested configurations.
+
+    Raises:
+        ConfigError: A name is unknown, or a value has the wrong type or is out of its range.
+    """
+    for path, value in changes.items():
+        config = _replace_one(config, path.split("."), value)
+    check(config)
+    return config
+
+
+def _replace_one(config: Any, path: list[str], value: Any) -> Any:
+    name = path[0]
+    hints = typing.get_type_hints(type(config))
+    if name not in hints:
+        raise ConfigError(
+            f"{type(config).__name__} has no field {name}", expected=f"one of {', '.join(hints)}"
+        )
+    if len(path) > 1:
+        inner = getattr(config, name)
+        if inner is None:
+            raise ConfigError(f"{name} is not part of this model", remedy="choose a preset that has it")
+        return dataclasses.replace(config, **{name: _replace_one(inner, path[1:], value)})
+    return dataclasses.replace(
+        config, **{name: _convert(f"{type(config).__name__}.{name}", hints[name], value)}
+    )
+
+
+def _convert(name: str, hint: Any, value: Any) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(name, next(a for a in arguments if a is not type(None)), value)
+    if dataclasses.is_dataclass(hint):
+        if dataclasses.is_dataclass(value):
+            return value
+        if not isinstance(value, Mapping):
+            raise _wrong(name, value, "an object")
+        return from_dict(typing.cast(type[Any], hint), value)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise _wrong(name, value, "a list")
+        inner = arguments[0]
+        return tuple(_convert(name, inner, item) for item in value)
+    if origin is Literal:
+        if value not in arguments:
+            raise _wrong(name, value, "one of " + ", ".join(map(repr, arguments)))
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise _wrong(name, value, f"a value of type {hint.__name__}")
+    return value
+
+
+def _wrong(name: str, value: Any, expected: str) -> ConfigError:
+    return ConfigError(f"{name} is {value!r}", expected=expected, remedy="correct the value")

@@ -1,0 +1,1 @@
+"""The engine: a worker process that a window talks to."""

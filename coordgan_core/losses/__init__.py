@@ -1,0 +1,1 @@
+"""The losses, each a small function or module of its own."""

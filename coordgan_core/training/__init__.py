@@ -1,0 +1,1 @@
+"""Training: stages, run folder, checkpoints, events."""

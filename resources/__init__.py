@@ -1,0 +1,1 @@
+"""Files that ship with the application: sample project, bundled models, icons, themes."""
