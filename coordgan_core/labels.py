@@ -1,0 +1,380 @@
+"""Label maps and label classes: reading, writing, checking, merging, resizing. Needs numpy and Pillow only."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from coordgan_core.errors import LabelError
+from coordgan_core.files import write_bytes, write_json
+from coordgan_core.palette import default_palette
+
+LabelMap = npt.NDArray[np.uint8]
+Palette = npt.NDArray[np.uint8]
+MAX_CLASSES = 256
+_REMEDY = "save the class ids as an 8-bit palette or gray PNG, one number a pixel"
+
+
+def read_label_map(path: str | Path) -> LabelMap:
+    """Read a label map from a palette, gray or bilevel image; the stored numbers are the class ids.
+
+    Returns:
+        ``uint8 [H, W]``.
+
+    Raises:
+        LabelError: The file is missing, damaged, holds colours or more than 8 bits, or is lossily compressed.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return _ids(image, path)
+    except FileNotFoundError:
+        raise LabelError(f"there is no label map {path}", remedy="give the path of an existing PNG") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise LabelError(
+            f"the label map {path} cannot be read ({error})",
+            expected="a complete palette or gray PNG",
+            remedy="export the label map again",
+        ) from error
+
+
+def _ids(image: Image.Image, path: Path) -> LabelMap:
+    if image.format in ("JPEG", "WEBP"):
+        raise LabelError(
+            f"the label map {path} is a {image.format} file, which changes class ids", remedy=_REMEDY
+        )
+    if image.mode == "1":
+        return np.asarray(image, dtype=np.uint8)
+    if image.mode == "P":
+        return np.asarray(image)
+    if image.mode == "L":
+        return np.asarray(image) // np.uint8(_gray_step(path))
+    kind = {
+        "RGB": "colours",
+        "RGBA": "colours with alpha",
+        "LA": "gray with alpha",
+        "F": "floating-point values",
+    }
+    found = kind.get(image.mode, "16-bit values" if image.mode.startswith("I") else f"mode {image.mode}")
+    raise LabelError(
+        f"the label map {path} holds {found}", expected="class ids from 0 to 255", remedy=_REMEDY
+    )
+
+
+def _gray_step(path: Path) -> int:
+    """Return what Pillow multiplies the samples of 2- and 4-bit gray PNG files by."""
+    with path.open("rb") as stream:
+        head = stream.read(26)
+    is_gray_png = head[:8] == b"\x89PNG\r\n\x1a\n" and head[25] == 0
+    return {2: 85, 4: 17}.get(head[24], 1) if is_gray_png else 1
+
+
+def write_label_map(path: str | Path, labels: LabelMap, palette: Palette | None = None) -> None:
+    """Write ``labels`` (``uint8 [H, W]``) as a palette PNG, atomically; without ``palette``, the default one.
+
+    Raises:
+        LabelError: ``labels`` is not a label map.
+        DiskFullError: The file cannot be written.
+    """
+    _check_array(labels, "the label map")
+    image = Image.fromarray(np.ascontiguousarray(labels))
+    colours = np.zeros((MAX_CLASSES, 3), np.uint8)
+    given = default_palette(MAX_CLASSES) if palette is None else np.asarray(palette, np.uint8)[:MAX_CLASSES]
+    colours[: len(given)] = given
+    image.putpalette(colours.tobytes())
+    write_bytes(path, _png(image))
+
+
+def write_confidence(path: str | Path, confidence: npt.NDArray[np.floating[Any]]) -> None:
+    """Write a confidence (``[H, W]``, 0 to 1) as an 8-bit gray PNG, ``round(255 c)``, atomically.
+
+    Raises:
+        DiskFullError: The file cannot be written.
+    """
+    values = np.rint(255.0 * np.clip(np.nan_to_num(confidence), 0.0, 1.0)).astype(np.uint8)
+    write_bytes(path, _png(Image.fromarray(values)))
+
+
+def read_confidence(path: str | Path) -> npt.NDArray[np.float32]:
+    """Read a confidence PNG that `write_confidence` made, ``float32 [H, W]`` from 0 to 1.
+
+    Raises:
+        LabelError: The file is missing or damaged.
+    """
+    return read_label_map(path).astype(np.float32) / 255.0
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def _check_array(labels: npt.NDArray[Any], what: str) -> None:
+    if labels.ndim != 2 or labels.dtype != np.uint8 or labels.size == 0:
+        raise LabelError(
+            f"{what} is an array of type {labels.dtype} and shape {list(labels.shape)}",
+            expected="uint8 [H, W] with at least one pixel",
+            remedy="convert it with labels.astype(numpy.uint8)",
+        )
+
+
+def check_labels(
+    labels: npt.NDArray[Any],
+    *,
+    image_size: tuple[int, int] | None = None,
+    known_ids: Collection[int] | None = None,
+    reference: bool = False,
+    name: str = "",
+) -> None:
+    """Raise `LabelError` unless ``labels`` fits its image and its classes.
+
+    Args:
+        labels: The label map, ``uint8 [H, W]``.
+        image_size: ``(width, height)`` of its image, upright, in pixels.
+        known_ids: The class ids that may occur; 0 always may.
+        reference: A reference must carry at least one pixel that is not background.
+        name: What to call it in the message.
+    """
+    what = f"the label map of {name}" if name else "the label map"
+    _check_array(labels, what)
+    height, width = labels.shape
+    if image_size is not None and (width, height) != tuple(image_size):
+        raise LabelError(
+            f"{what} has {width} x {height} pixels, its image {image_size[0]} x {image_size[1]}",
+            expected="a label map of the size of its image (upright, after EXIF rotation)",
+            remedy="pair the right files, or resize the label map without interpolation",
+        )
+    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=MAX_CLASSES))
+    if known_ids is not None:
+        unknown = [int(i) for i in present if i and int(i) not in known_ids]
+        if unknown:
+            raise LabelError(
+                f"{what} holds unknown class ids {', '.join(map(str, unknown))}",
+                expected=f"ids among 0, {', '.join(str(i) for i in sorted(known_ids) if i)}",
+                remedy="add the classes to classes.json, or correct the label map",
+            )
+    if reference and not present.any():
+        raise LabelError(
+            f"{what} is empty: every pixel is background",
+            expected="a reference with at least one labelled part",
+            remedy="label the reference first, or choose another one",
+        )
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """A named part: class id (0 to 255), name, colour (red, green, blue; 0 to 255 each)."""
+
+    id: int
+    name: str
+    color: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class LabelClasses:
+    """The label classes of a project or data set, ordered by id; id 0 is background."""
+
+    classes: tuple[LabelClass, ...]
+
+    @classmethod
+    def from_names(cls, names: Iterable[str]) -> LabelClasses:
+        """Build classes from names; the position is the id, colours are the default palette's."""
+        return cls.from_json(list(names))
+
+    @classmethod
+    def anonymous(cls, ids: Iterable[int]) -> LabelClasses:
+        """Build classes called ``class 3`` and so on for bare ids; background is always there."""
+        names = {i: f"class {i}" for i in ids} | {0: "background"}
+        return cls.from_json([{"id": i, "name": name} for i, name in names.items()])
+
+    @classmethod
+    def from_json(cls, value: Any) -> LabelClasses:
+        """Build classes from a list of names or a list of ``{"id", "name", "color"}``, or ``{"classes": ...}`` of either.
+
+        Raises:
+            LabelError: The value has another form, an id twice or out of 0 to 255, or a malformed colour.
+        """
+        items = value.get("classes") if isinstance(value, Mapping) else value
+        if not isinstance(items, Sequence) or isinstance(items, str) or not items:
+            raise _bad_classes("no list of classes")
+        classes = sorted((_parse_class(i, item) for i, item in enumerate(items)), key=lambda c: c.id)
+        ids = [c.id for c in classes]
+        if len(set(ids)) != len(ids):
+            raise _bad_classes("the same id twice")
+        if ids[0] != 0:
+            classes.insert(0, LabelClass(0, "background", (0, 0, 0)))
+        return cls(tuple(classes))
+
+    @classmethod
+    def load(cls, path: str | Path) -> LabelClasses:
+        """Read ``classes.json``.
+
+        Raises:
+            LabelError: The file is missing or malformed.
+        """
+        try:
+            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise _bad_classes(f"{path} cannot be read ({error})") from error
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the classes as a list of ``{"id", "name", "color": "#rrggbb"}``."""
+        return [
+            {"id": c.id, "name": c.name, "color": "#{:02x}{:02x}{:02x}".format(*c.color)}
+            for c in self.classes
+        ]
+
+    def save(self, path: str | Path) -> None:
+        """Write ``classes.json`` atomically."""
+        write_json(path, self.to_json())
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The class ids in ascending order."""
+        return tuple(c.id for c in self.classes)
+
+    @property
+    def count(self) -> int:
+        """One more than the largest id: the K of soft labels."""
+        return self.classes[-1].id + 1
+
+    def name(self, class_id: int) -> str:
+        """Return the name of a class, ``class 9`` if it has none."""
+        return next((c.name for c in self.classes if c.id == class_id), f"class {class_id}")
+
+    def palette(self) -> Palette:
+        """Return the colours of all 256 ids, ``uint8 [256, 3]``; ids without a class keep their default colour."""
+        colours = default_palette(MAX_CLASSES).copy()
+        for c in self.classes:
+            colours[c.id] = c.color
+        return colours
+
+
+def _parse_class(index: int, item: Any) -> LabelClass:
+    if isinstance(item, str):
+        item = {"id": index, "name": item}
+    if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
+        raise _bad_classes(f"entry {index} without a name")
+    class_id = item.get("id", index)
+    if not isinstance(class_id, int) or isinstance(class_id, bool) or not 0 <= class_id < MAX_CLASSES:
+        raise _bad_classes(f"the id {class_id!r} of {item['name']!r}")
+    color = item.get("color")
+    if color is None:
+        return LabelClass(class_id, item["name"], _rgb(default_palette(MAX_CLASSES)[class_id]))
+    return LabelClass(class_id, item["name"], _parse_color(color))
+
+
+def _parse_color(color: Any) -> tuple[int, int, int]:
+    try:
+        if isinstance(color, str):
+            digits = color.removeprefix("#")
+            if len(digits) != 6:
+                raise ValueError(color)
+            return _rgb(bytes.fromhex(digits))
+        values = [int(v) for v in color]
+        if len(values) != 3 or not all(0 <= v <= 255 for v in values):
+            raise ValueError(color)
+        return _rgb(values)
+    except (TypeError, ValueError):
+        raise _bad_classes(f"the colour {color!r}") from None
+
+
+def _rgb(values: Iterable[Any]) -> tuple[int, int, int]:
+    red, green, blue = (int(v) for v in values)
+    return red, green, blue
+
+
+def _bad_classes(found: str) -> LabelError:
+    return LabelError(
+        f"the list of classes holds {found}",
+        expected='a JSON list of names, or of {"id": 1, "name": "nose", "color": "#e69f00"} with ids from 0 to 255',
+        remedy="correct classes.json",
+    )
+
+
+def lookup_table(groups: Mapping[int, int], *, default: int | None = 0) -> npt.NDArray[np.uint8]:
+    """Return the table ``uint8 [256]`` that sends class ids to merged ids.
+
+    Args:
+        groups: Old id -> new id.
+        default: Where all other ids go; None keeps them.
+    """
+    table = (
+        np.arange(MAX_CLASSES, dtype=np.uint8) if default is None else np.full(MAX_CLASSES, default, np.uint8)
+    )
+    for old, new in groups.items():
+        table[old] = new
+    return table
+
+
+def merge_classes(labels: LabelMap, table: npt.NDArray[np.uint8]) -> LabelMap:
+    """Apply a `lookup_table` to a label map."""
+    return table[labels]
+
+
+def resize_soft(
+    labels: LabelMap, width: int, height: int, *, classes: Sequence[int] | None = None
+) -> npt.NDArray[np.float32]:
+    """Resize a label map to soft labels: the share of each class in every new pixel.
+
+    Each axis averages over the area of the new pixel when it shrinks and interpolates linearly between pixel centres when it
+    grows.
+
+    Args:
+        labels: ``uint8 [H, W]``.
+        width: New width in pixels.
+        height: New height in pixels.
+        classes: Ids of the channels; all from 0 to the largest one present by default.
+
+    Returns:
+        ``float32 [len(classes), height, width]``; sums to 1 over the classes where they are all listed.
+    """
+    if classes is None:
+        classes = range(int(labels.max()) + 1)
+    rows, columns = _weights(labels.shape[0], height), _weights(labels.shape[1], width).T
+    soft = np.zeros((len(classes), height, width), np.float32)
+    present = np.bincount(labels.ravel(), minlength=MAX_CLASSES) > 0
+    for channel, class_id in enumerate(classes):
+        if present[class_id]:
+            mask = (labels == class_id).astype(np.float32)
+            # the cheaper order of the two products
+            soft[channel] = (rows @ mask) @ columns if height <= labels.shape[0] else rows @ (mask @ columns)
+    return soft
+
+
+def resize_labels(labels: LabelMap, width: int, height: int) -> LabelMap:
+    """Resize a label map to ``uint8 [height, width]``: in each new pixel the class with the largest share (`resize_soft`)."""
+    if labels.shape == (height, width):
+        return labels.copy()
+    best = np.full((height, width), -1.0, np.float32)
+    resized = np.zeros((height, width), np.uint8)
+    for class_id in np.flatnonzero(np.bincount(labels.ravel(), minlength=MAX_CLASSES)):
+        share = resize_soft(labels, width, height, classes=[int(class_id)])[0]
+        better = share > best
+        resized[better] = class_id
+        np.maximum(best, share, out=best)
+    return resized
+
+
+@functools.lru_cache(maxsize=64)
+def _weights(before: int, after: int) -> npt.NDArray[np.float32]:
+    """Return the matrix ``[after, before]`` of one axis: area overlap when shrinking, linear interpolation when growing."""
+    if after < before:
+        edges = np.linspace(0.0, before, after + 1)
+        starts = np.arange(before)
+        low = np.maximum(edges[:-1, None], starts)
+        high = np.minimum(edges[1:, None], starts + 1)
+        return (np.maximum(high - low, 0.0) * (after / before)).astype(np.float32)
+    position = np.clip((np.arange(after) + 0.5) * before / after - 0.5, 0, before - 1)
+    return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(before))).astype(np.float32)
