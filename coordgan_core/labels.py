@@ -1,4 +1,4 @@
-"""Label maps and label classes: reading, writing, checking, merging, resizing. Needs numpy and Pillow only."""
+"""Label maps and label classes: read, write, check, merge, resize. Needs numpy and Pillow only."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ class LabelClasses:
 
     @classmethod
     def from_json(cls, value: Any) -> LabelClasses:
-        """Build classes from a list of names or a list of ``{"id", "name", "color"}``, or ``{"classes": ...}`` of either.
+        """Build classes from a list of names or of ``{"id", "name", "color"}``, or ``{"classes": list}``.
 
         Raises:
             LabelError: The value has another form, an id twice or out of 0 to 255, or a malformed colour.
@@ -254,7 +254,7 @@ class LabelClasses:
         return next((c.name for c in self.classes if c.id == class_id), f"class {class_id}")
 
     def palette(self) -> Palette:
-        """Return the colours of all 256 ids, ``uint8 [256, 3]``; ids without a class keep their default colour."""
+        """Return the colours of all 256 ids, ``uint8 [256, 3]``; others keep their default."""
         colours = default_palette(MAX_CLASSES).copy()
         for c in self.classes:
             colours[c.id] = c.color
@@ -298,7 +298,7 @@ def _rgb(values: Iterable[Any]) -> tuple[int, int, int]:
 def _bad_classes(found: str) -> LabelError:
     return LabelError(
         f"the list of classes holds {found}",
-        expected='a JSON list of names, or of {"id": 1, "name": "nose", "color": "#e69f00"} with ids from 0 to 255',
+        expected='a JSON list of names, or of {"id": 1, "name": "nose", "color": "#e69f00"} ids 0 to 255',
         remedy="correct classes.json",
     )
 
@@ -328,8 +328,8 @@ def resize_soft(
 ) -> npt.NDArray[np.float32]:
     """Resize a label map to soft labels: the share of each class in every new pixel.
 
-    Each axis averages over the area of the new pixel when it shrinks and interpolates linearly between pixel centres when it
-    grows.
+    Each axis averages over the area of the new pixel when it shrinks and interpolates linearly between pixel
+    centres when it grows.
 
     Args:
         labels: ``uint8 [H, W]``.
@@ -354,7 +354,7 @@ def resize_soft(
 
 
 def resize_labels(labels: LabelMap, width: int, height: int) -> LabelMap:
-    """Resize a label map to ``uint8 [height, width]``: in each new pixel the class with the largest share (`resize_soft`)."""
+    """Resize a label map to ``uint8 [height, width]``: the class with the largest share wins."""
     if labels.shape == (height, width):
         return labels.copy()
     best = np.full((height, width), -1.0, np.float32)
@@ -367,14 +367,14 @@ def resize_labels(labels: LabelMap, width: int, height: int) -> LabelMap:
     return resized
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)
 def _weights(before: int, after: int) -> npt.NDArray[np.float32]:
-    """Return the matrix ``[after, before]`` of one axis: area overlap when shrinking, linear interpolation when growing."""
+    """Return one axis' matrix ``[after, before]``: area overlap when shrinking, else linear interpolation."""
     if after < before:
         edges = np.linspace(0.0, before, after + 1)
         starts = np.arange(before)
         low = np.maximum(edges[:-1, None], starts)
         high = np.minimum(edges[1:, None], starts + 1)
-        return (np.maximum(high - low, 0.0) * (after / before)).astype(np.float32)
+        return np.asarray(np.maximum(high - low, 0.0) * (after / before), np.float32)
     position = np.clip((np.arange(after) + 0.5) * before / after - 0.5, 0, before - 1)
-    return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(before))).astype(np.float32)
+    return np.asarray(np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(before))), np.float32)

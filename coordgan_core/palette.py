@@ -32,10 +32,11 @@ _TO_XYZ = np.array(
 
 @functools.lru_cache(maxsize=8)
 def default_palette(count: int = 256) -> npt.NDArray[np.uint8]:
-    """Return ``count`` colours, ``uint8 [count, 3]``: black, then colours that colour-blind people tell apart.
+    """Return black and ``count - 1`` colours that colour-blind people tell apart, ``uint8 [count, 3]``.
 
-    After the seven of Okabe and Ito each further colour is the one farthest, in CIE Lab, from all before it, where the distance
-    of two colours is the smallest of those seen with normal vision, protanopia and deuteranopia. Read-only and always the same.
+    After the seven of Okabe and Ito each further colour is the one farthest, in CIE Lab, from all before it;
+    the distance of two colours is the smallest of those seen with normal vision, protanopia and deuteranopia.
+    Read-only and always the same.
     """
     levels = np.linspace(0, 255, 13).round()
     candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
