@@ -33,7 +33,7 @@ def random_warp(
     generator: torch.Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """Draw sampling fields ``[B, 2, height, width]``: each pixel of the warped image -> position in the image.
+    """Draw sampling fields ``[B, 2, height, width]``: each warped pixel -> its position in the image.
 
     Rotation, scale, aspect, shear and shift, plus smooth random displacements at two scales. The fields
     never fold: displacements are scaled down where they would.

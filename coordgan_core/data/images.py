@@ -137,7 +137,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, max_side: int | None
 
 
 def read_reduced(path: Path, *, width: int, height: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Read an image as `read_image` does, shrunk by the decoder while at least ``width`` by ``height`` remain.
+    """Read an image as `read_image` does, but shrunk by the decoder to ``width`` by ``height`` or a little more.
 
     The result has the size that was cheapest to decode; JPEGs come down by 2, 4 or 8, everything else stays.
     """
@@ -145,7 +145,7 @@ def read_reduced(path: Path, *, width: int, height: int, max_pixels: int = MAX_P
 
 
 def resize(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Resize ``uint8 [H, W]`` or ``[H, W, C]``: area averages where sides shrink, bilinear where they grow."""
+    """Resize ``uint8 [H, W]`` or ``[H, W, C]``: area averages where sides shrink, else bilinear."""
     import cv2
 
     h, w = pixels.shape[:2]

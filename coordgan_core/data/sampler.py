@@ -140,7 +140,7 @@ class ImageSource:
         mirror: bool = False,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """Return the images of the step starting at ``nimg`` images seen, ``float32 [batch / world, 3, R, R]``.
+        """Return the images of the step that starts at ``nimg``, ``float32 [batch / world, 3, R, R]``.
 
         Every image is seen once an epoch, in an order of its own each epoch. The ranks' parts, put one
         behind the other, are the batch of a single process.

@@ -174,7 +174,7 @@ def _write_cache(
     crop: Crop,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Decode into temporary files, then move them into place, the listing last: a crash leaves no half cache."""
+    """Decode into temporary files and move them into place, so that a crash leaves no half cache."""
     array, listing = cache / f"{key}.{os.getpid()}.npy.tmp", cache / f"{key}.{os.getpid()}.json.tmp"
     try:
         cache.mkdir(parents=True, exist_ok=True)
