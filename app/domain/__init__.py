@@ -1,1 +1,1 @@
-"""What the application is about, in plain Python: no Qt, no torch."""
+"""The application without a window: projects, label maps, edits, classes, search, review, formats. No Qt, no PyTorch."""
