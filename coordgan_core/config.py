@@ -169,6 +169,9 @@ class GanConfig:
     ema_half_life_nimg: int = option(
         5_000, "Half-life of the generator's moving average", low=1, unit="images"
     )
+    freeze_structure: bool = option(
+        False, "Keep the warping network and the structure mapping as they are (growing a trained model)"
+    )
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,13 @@ class TrainConfig:
     )
     snapshot_nimg: int = option(100_000, "Between two snapshots", low=1, unit="images")
     checkpoint_sec: float = option(300.0, "Between two checkpoints", low=1.0, unit="s")
+    minutes: float = option(0.0, "Time the whole training may take, 0 for no limit", low=0.0, unit="min")
+    stage_shares: tuple[float, ...] = option(
+        (), "Share of the time of each stage, in order; empty: all the same"
+    )
+    rollbacks: int = option(
+        3, "Returns to one checkpoint after not-a-number before giving up", low=0, high=100
+    )
     gan: GanConfig = field(default_factory=GanConfig)
     encoder: EncoderTrainingConfig = field(default_factory=EncoderTrainingConfig)
 

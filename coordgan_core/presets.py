@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
-from coordgan_core.config import Config
+from coordgan_core.config import (
+    Config,
+    EncoderConfig,
+    GanConfig,
+    ModelConfig,
+    SynthesisConfig,
+    TrainConfig,
+)
 from coordgan_core.errors import ConfigError
+
+PAPER_512 = Config(
+    preset="paper-512",
+    model=ModelConfig(
+        resolution=512,
+        synthesis=SynthesisConfig(upsample_channels=(128, 64)),
+        # The release has no encoder at 512; two more halvings keep its 8 x 8 structure head.
+        encoder=EncoderConfig(downsamplings=6),
+    ),
+    train=TrainConfig(
+        gan=GanConfig(
+            # Grown from a finished paper-128 run: its ramps have ended and its maps stay as they are.
+            adversarial_start=2.0,
+            adversarial_ramp_nimg=(0, 0),
+            swap_ramp_nimg=0,
+            structure_swap_from_nimg=0,
+            freeze_structure=True,
+        )
+    ),
+)
+"""The published stage at 512 pixels (fact sheet section 1.5); start it from a `paper-128` model."""
 
 PRESETS: dict[str, Config] = {
     "paper-128": Config(),
+    "paper-512": PAPER_512,
 }
 
 
