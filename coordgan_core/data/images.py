@@ -137,7 +137,7 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, max_side: int | None
 
 
 def read_reduced(path: Path, *, width: int, height: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Read an image as `read_image` does, but shrunk by the decoder to ``width`` by ``height`` or a little more.
+    """Read an image as `read_image` does, shrunk by the decoder to ``width`` x ``height`` or a little more.
 
     The result has the size that was cheapest to decode; JPEGs come down by 2, 4 or 8, everything else stays.
     """
