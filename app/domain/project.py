@@ -1,0 +1,462 @@
+"""A project: a folder of images and, in a folder of its own, everything that is known about them.
+
+``project.sqlite`` (index, classes, journal), ``labels/<image path>.png`` (palette PNG, class ids), ``confidence/<run>/<image
+path>.png`` and ``classes.json``. The label file carries the whole name of its image (``labels/cat.jpg.png``), so that two
+images of one stem keep two label maps. Images are never written to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from app.domain import scan as scanning
+from app.domain.classes import (
+    ClassChange,
+    ClassTable,
+    LabelClass,
+    RestoreClasses,
+    changed_classes,
+    pixel_mapping,
+    table_from_names,
+)
+from app.domain.edits import Edit, LabelMap
+from app.domain.palette import hex_color, parse_color
+from app.domain.search import Query, parse
+from app.domain.status import Origin, Status
+from app.domain.storage.batches import Batches, Exchange, Result, RunRow
+from app.domain.storage.database import Database
+from app.domain.storage.index import ImageIndex, ImageRow, Sort
+from app.domain.storage.label_store import Commit, LabelStore
+from app.domain.storage.lock import ProjectLock
+from coordgan_core.errors import CoordError, DataError, LabelError
+from coordgan_core.files import write_json
+from coordgan_core.labels import LabelClasses
+
+FOLDER = ".coordlabel"
+DATABASE = "project.sqlite"
+
+__all__ = [
+    "ChangePreview",
+    "Commit",
+    "ImageRow",
+    "Origin",
+    "Project",
+    "Result",
+    "RunRow",
+    "ScanProgress",
+    "Sort",
+    "Status",
+]
+ScanProgress = scanning.ScanProgress
+
+
+@dataclass(frozen=True)
+class ChangePreview:
+    """What a change of the classes would do: images and pixels that change, and the same in words."""
+
+    images: int
+    pixels: int
+    text: str
+
+
+class Project:
+    """An open project; every method may be called from any thread.
+
+    Make one with `open`, `create` or `open_or_create`, and `close` it. A second opening of the same project is read-only.
+    """
+
+    def __init__(self, images: Path, folder: Path, *, read_only: bool = False) -> None:
+        self.images_folder = images
+        self.folder = folder
+        self.read_only_reason = ""
+        self.recovered = 0
+        self.note = ""
+        self._classes_lock = threading.RLock()
+        self._lock = ProjectLock(folder / "project.lock")
+        if read_only:
+            self.read_only_reason = "opened for reading only"
+        elif not self._lock.acquire():
+            self.read_only_reason = _why_not_ours(self._lock, folder)
+        try:
+            self.database = Database(folder / DATABASE, read_only=self.read_only)
+            self.index = ImageIndex(self.database)
+            self.store = LabelStore(self.database, folder, lambda: self.classes.palette())
+            self.batches = Batches(self.database, self.store)
+            self._classes = self._load_classes()
+            if not self.read_only:
+                self._recover()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @classmethod
+    def create(cls, images: str | Path, folder: str | Path | None = None) -> Project:
+        """Make a project for a folder of images and open it.
+
+        Args:
+            images: The images folder.
+            folder: The project folder; ``.coordlabel`` in the images folder by default.
+
+        Raises:
+            DataError: There is no such images folder, or the project folder belongs to other images.
+            DiskFullError: The project folder cannot be written.
+        """
+        images = Path(images).expanduser().absolute()
+        if not images.is_dir():
+            raise DataError(
+                f"there is no folder {images}", expected="a folder of images", remedy="choose another one"
+            )
+        place = Path(folder).expanduser().absolute() if folder else images / FOLDER
+        if not (place / "project.json").exists():
+            inside = place.parent == images and place.name == FOLDER
+            write_json(
+                place / "project.json", {"format": 1, "images": ".." if inside else _relative(images, place)}
+            )
+        return cls(_images_of(place), place)
+
+    @classmethod
+    def open(cls, path: str | Path, *, read_only: bool = False) -> Project:
+        """Open the project at ``path``: its images folder or its own folder.
+
+        Raises:
+            DataError: There is no project, or it is damaged or of a newer version.
+        """
+        place = find_project(path)
+        if place is None:
+            raise DataError(f"there is no project in {path}", remedy="create one for this folder of images")
+        return cls(_images_of(place), place, read_only=read_only)
+
+    @classmethod
+    def open_or_create(cls, path: str | Path) -> Project:
+        """Open the project of an images folder or project folder, making it where there is none yet."""
+        return cls.open(path) if find_project(path) else cls.create(path)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be changed; `read_only_reason` says why."""
+        return bool(self.read_only_reason)
+
+    @property
+    def name(self) -> str:
+        """What to call the project in a title."""
+        return self.images_folder.name or str(self.images_folder)
+
+    def close(self) -> None:
+        """Write what is not yet in the PNGs and let go of everything; more than once is harmless."""
+        with contextlib.suppress(CoordError):
+            self.flush()
+        self.database.close()
+        self._lock.release()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- images
+
+    def scan(self) -> Iterator[ScanProgress]:
+        """List the images folder into the index, in batches; see `app.domain.scan.scan`."""
+        if self.read_only:
+            yield ScanProgress(found=self.count(), finished=True)
+            return
+        yield from scanning.scan(self.index, self.images_folder, self.folder / "labels")
+
+    def count(self) -> int:
+        """Return how many images there are."""
+        return self.index.count()
+
+    def counts(self) -> dict[Status, int]:
+        """Return how many images there are of each status."""
+        return self.index.counts()
+
+    def ids(
+        self, query: str | Query = "", sort: Sort = Sort.NAME, *, descending: bool = False
+    ) -> npt.NDArray[np.int64]:
+        """Return the ids of the images that fit a search, sorted.
+
+        Raises:
+            SearchError: The search cannot be understood.
+        """
+        parsed = parse(query) if isinstance(query, str) else query
+        names = {c.name.casefold(): c.id for c in self.classes.classes}
+        return self.index.ids(parsed, names, sort, descending=descending)
+
+    def rows(self, ids: Iterable[int]) -> list[ImageRow]:
+        """Return the rows of ``ids`` in that order; unknown ids are left out."""
+        return self.index.rows(ids)
+
+    def row(self, image_id: int) -> ImageRow:
+        """Return the row of an image.
+
+        Raises:
+            LabelError: There is no such image.
+        """
+        rows = self.rows([image_id])
+        if not rows:
+            raise LabelError(f"no image {image_id} in the project", remedy="open the folder again")
+        return rows[0]
+
+    def find(self, relative: str) -> int | None:
+        """Return the id of a path relative to the images folder (slashes), None if it is not in the project."""
+        return self.index.find(relative)
+
+    def image_path(self, image_id: int) -> Path:
+        """Return the image file."""
+        return self.images_folder / self.row(image_id).path
+
+    def label_path(self, image_id: int) -> Path:
+        """Return the file of the label map, whether or not it exists."""
+        return self.store.path(self.row(image_id).path)
+
+    def measure(self, image_id: int) -> ImageRow:
+        """Read the size of an image now, if the scan has not come to it yet, and return its row."""
+        row = self.row(image_id)
+        if row.width == 0 and not self.read_only:
+            self.index.set_sizes([scanning.measured(self.images_folder, image_id, row.path)])
+        return self.row(image_id)
+
+    # --- label maps
+
+    def labels(self, image_id: int) -> LabelMap:
+        """Return the label map of an image, ``uint8 [H, W]``; zeros while it is unlabelled.
+
+        Raises:
+            LabelError: The label map is damaged, or has another size than its image.
+        """
+        return self.store.read(image_id)
+
+    def confidence(self, image_id: int) -> npt.NDArray[np.float32] | None:
+        """Return the confidence of a propagated label map, ``float32 [H, W]`` in [0, 1], or None."""
+        return self.store.confidence(image_id)
+
+    def provenance(self, image_id: int) -> npt.NDArray[np.uint8]:
+        """Return who made each pixel, ``uint8 [H, W]``: 0 nobody, 1 a machine, 2 a person."""
+        return self.store.provenance(image_id)
+
+    def class_counts(self, image_id: int) -> dict[int, int]:
+        """Return the pixels of each class but background."""
+        return {c: pixels for c, (pixels, _) in self.index.class_table(image_id).items()}
+
+    def class_confidence(self, image_id: int) -> dict[int, float]:
+        """Return the confidence of each class that a propagation found."""
+        return {c: s for c, (_, s) in self.index.class_table(image_id).items() if s is not None}
+
+    def commit(self, commits: Iterable[Commit]) -> None:
+        """Write strokes to the journal; they are on disk when this returns."""
+        self.store.commit(commits)
+
+    def edit(self, sequence: int) -> Edit:
+        """Return a stroke of the journal."""
+        return self.store.edit(sequence)
+
+    def flush(self, image_id: int | None = None) -> int:
+        """Bring the PNG of one image (or of all) up to the journal; return how many were written.
+
+        Raises:
+            DiskFullError: A PNG cannot be written; the journal still holds everything.
+        """
+        if self.read_only:
+            return 0
+        ids = self.store.unflushed() if image_id is None else [image_id]
+        return sum(self.store.flush(i) for i in ids)
+
+    def references(self) -> list[int]:
+        """Return the images that are references, by name."""
+        return [int(i) for i in self.ids("status:reference")]
+
+    # --- batches
+
+    def runs(self) -> list[RunRow]:
+        """Return past propagations, imports and other batches, newest first."""
+        return self.batches.runs()
+
+    def set_status(self, ids: Iterable[int], status: Status) -> tuple[int, list[int]]:
+        """Give images a status as one undoable batch; return the batch and the images that changed."""
+        batch = self.batches.begin("status", f"Mark as {status.value}")
+        changed = self.batches.set_status(batch, ids, status)
+        self.batches.finish(batch)
+        return batch, changed
+
+    def exchange(self, batch: int) -> Iterator[Exchange]:
+        """Undo a batch, or redo one that was undone; restores the classes where the batch changed them."""
+        row = self.database.one("SELECT undone, classes_before, classes_after FROM batches WHERE id = ?", (batch,))
+        if row is None:
+            raise LabelError(f"there is no batch {batch}", remedy="open the folder again")
+        yield from self.batches.exchange(batch)
+        table = row[2] if row[0] else row[1]
+        if table is not None:
+            self._store_classes(_table_from_json(json.loads(table)))
+
+    # --- classes
+
+    @property
+    def classes(self) -> ClassTable:
+        """The label classes."""
+        with self._classes_lock:
+            return self._classes
+
+    def preview(self, change: ClassChange) -> ChangePreview:
+        """Say what a change of the classes would do.
+
+        Raises:
+            LabelError: The change is impossible.
+        """
+        change.apply(self.classes)
+        images = pixels = 0
+        for class_id in changed_classes(change):
+            used = self.index.class_use(class_id)
+            images, pixels = images + used[0], pixels + used[1]
+        rewritten = bool(pixel_mapping(change))
+        what = "changes the pixels of" if rewritten else "changes how it looks in"
+        text = f"{what} {images} image{'' if images == 1 else 's'}" if images else "changes no image"
+        return ChangePreview(images, pixels if rewritten else 0, text)
+
+    def change_classes(self, change: ClassChange) -> Iterator[Exchange]:
+        """Change the classes as one undoable batch, rewriting label maps where pixels change.
+
+        Yields:
+            Progress over the images; the new classes hold from the first on. The batch is the newest of `runs`.
+
+        Raises:
+            LabelError: The change is impossible; nothing was changed.
+        """
+        before = self.classes
+        after = change.apply(before)
+        batch = self.batches.begin("classes", change.text)
+        mapping = pixel_mapping(change)
+        with self.database.write() as connection:
+            connection.execute(
+                "UPDATE batches SET classes_before = ?, classes_after = ? WHERE id = ?",
+                (json.dumps(_table_to_json(before)), json.dumps(_table_to_json(after)), batch),
+            )
+        ids = sorted({i for source in mapping for i in self.index.with_class(source)})
+        table = np.arange(256, dtype=np.uint8)
+        for source, target in mapping.items():
+            table[source] = target
+        if not mapping:
+            self._store_classes(after)
+        yield Exchange((), 0, 0, len(ids))
+        for done, image_id in enumerate(ids, 1):
+            self.batches.write_mapping(batch, image_id, table)
+            yield Exchange((image_id,), 0, done, len(ids))
+        if mapping:
+            # last, so that a crash in between leaves no pixels of a class that is gone
+            self._store_classes(after)
+        self.batches.finish(batch)
+
+    def set_classes(self, table: ClassTable) -> None:
+        """Put a whole table in place without a batch (a new project, a template)."""
+        self._store_classes(RestoreClasses(table).apply(self.classes))
+
+    def _store_classes(self, table: ClassTable) -> None:
+        with self._classes_lock:
+            with self.database.write() as connection:
+                connection.execute("DELETE FROM classes")
+                connection.executemany(
+                    "INSERT INTO classes (id, name, color, locked, visible, position) VALUES (?,?,?,?,?,?)",
+                    [
+                        (c.id, c.name, hex_color(c.color), c.locked, c.visible, position)
+                        for position, c in enumerate(table.classes)
+                    ],
+                )
+            self._classes = table
+        write_json(self.folder / "classes.json", _table_to_json(table))
+
+    def _load_classes(self) -> ClassTable:
+        rows = self.database.read("SELECT id, name, color, locked, visible FROM classes ORDER BY position")
+        if rows:
+            return ClassTable(
+                tuple(LabelClass(r[0], r[1], parse_color(r[2]), bool(r[3]), bool(r[4])) for r in rows)
+            )
+        file = self.folder / "classes.json"
+        if not file.exists():
+            return ClassTable()
+        known = LabelClasses.load(file)
+        table = ClassTable(tuple(LabelClass(c.id, c.name, c.color) for c in known.classes))
+        if not self.read_only:
+            self._classes = table
+            self._store_classes(table)
+        return table
+
+    def _recover(self) -> None:
+        """Write what a crash has left in the journal only; a label map that cannot be written stays there."""
+        self.recovered = self.store.unflushed_strokes()
+        problems = []
+        for image_id in self.store.unflushed():
+            try:
+                self.store.flush(image_id)
+            except CoordError as error:
+                problems.append(str(error))
+        if self.recovered:
+            plural = "" if self.recovered == 1 else "s"
+            self.note = f"{self.recovered} stroke{plural} recovered from the last session"
+        if problems:
+            self.note = "; ".join(filter(None, [self.note, *problems[:3]]))
+        self.store.prune()
+
+
+def find_project(path: str | Path) -> Path | None:
+    """Return the project folder at ``path`` (an images folder, a project folder or a file in one), None if there is none."""
+    path = Path(path).expanduser().absolute()
+    places = [path, path / FOLDER, path.parent if path.is_file() else path]
+    return next((p for p in places if (p / "project.json").exists()), None)
+
+
+def _images_of(place: Path) -> Path:
+    try:
+        content: Any = json.loads((place / "project.json").read_text(encoding="utf-8"))
+        images = Path(os.path.normpath(place / str(content["images"])))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{place / 'project.json'} is damaged ({error})",
+            expected="a project file that names its images folder",
+            remedy=f'write {{"format": 1, "images": "PATH"}} into it',
+        ) from error
+    return images
+
+
+def _relative(images: Path, place: Path) -> str:
+    try:
+        return Path(os.path.relpath(images, place)).as_posix()
+    except ValueError:  # another drive
+        return str(images)
+
+
+def _why_not_ours(lock: ProjectLock, folder: Path) -> str:
+    if not os.access(folder, os.W_OK):
+        return f"the folder {folder} cannot be written to"
+    return f"it is open in {lock.owner()}"
+
+
+def _table_to_json(table: ClassTable) -> list[dict[str, Any]]:
+    return [
+        {"id": c.id, "name": c.name, "color": hex_color(c.color), "locked": c.locked, "visible": c.visible}
+        for c in table.classes
+    ]
+
+
+def _table_from_json(items: list[dict[str, Any]]) -> ClassTable:
+    return ClassTable(
+        tuple(
+            LabelClass(i["id"], i["name"], parse_color(i["color"]), i["locked"], i["visible"]) for i in items
+        )
+    )
+
+
+def starter_project(images: str | Path, names: Iterable[str]) -> Project:
+    """Create a project with classes of those names."""
+    project = Project.create(images)
+    if len(project.classes.classes) == 1:
+        project.set_classes(table_from_names(names))
+    return project

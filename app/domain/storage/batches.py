@@ -1,0 +1,411 @@
+"""Batches: changes of many images that are one step of the history (propagation, import, merge, a change of status).
+
+A batch keeps, for each image, the *other* state: before it, while it is done; after it, while it is undone. Undoing and redoing
+are the same exchange. An image that a person has worked on since is left as it is and counted.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from app.domain.edits import LabelMap, pack_labels, unpack_labels
+from app.domain.status import Origin, Status
+from app.domain.storage.database import Database
+from app.domain.storage.label_store import LabelStore, is_protected, state_of
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One batch of the past.
+
+    Args:
+        id: Its number.
+        kind: ``propagation``, ``import``, ``classes`` or ``status``.
+        text: Its name in the history.
+        created: Seconds since 1970.
+        finished: Seconds since 1970; None while it goes on, or if it was cut off.
+        undone: Whether it has been taken back.
+        images: How many images it changed.
+        details: What else is known: model, references, options, errors.
+    """
+
+    id: int
+    kind: str
+    text: str
+    created: float
+    finished: float | None
+    undone: bool
+    images: int
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a machine found for one image.
+
+    Args:
+        labels: ``uint8 [H, W]``, in the image's size.
+        confidence: ``float32 [H, W]`` in [0, 1], or None.
+        score: Confidence of the whole image in [0, 1].
+        class_scores: Confidence of each class.
+        note: What a person should know.
+    """
+
+    labels: LabelMap
+    confidence: npt.NDArray[np.float32] | None = None
+    score: float | None = None
+    class_scores: dict[int, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Progress of undoing or redoing a batch: images exchanged, left alone because of later work, and in all."""
+
+    exchanged: tuple[int, ...]
+    kept: int
+    done: int
+    total: int
+
+
+class Batches:
+    """Writes batches; methods may be called from any thread."""
+
+    def __init__(self, database: Database, store: LabelStore) -> None:
+        self._db = database
+        self._store = store
+        self._claims: dict[int, int] = {}
+        self._writing: set[int] = set()
+        self._claims_lock = threading.Lock()
+
+    def begin(self, kind: str, text: str, details: dict[str, Any] | None = None) -> int:
+        """Open a batch and return its id."""
+        with self._db.write() as connection:
+            cursor = connection.execute(
+                "INSERT INTO batches (kind, text, created, details) VALUES (?,?,?,?)",
+                (kind, text, time.time(), json.dumps(details or {})),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def finish(self, batch: int, details: dict[str, Any] | None = None) -> None:
+        """Close a batch, adding to its details."""
+        with self._db.write() as connection:
+            row = connection.execute("SELECT details FROM batches WHERE id = ?", (batch,)).fetchone()
+            merged = {**json.loads(row[0] if row else "{}"), **(details or {})}
+            connection.execute(
+                "UPDATE batches SET finished = ?, details = ? WHERE id = ?",
+                (time.time(), json.dumps(merged), batch),
+            )
+
+    def runs(self, limit: int = 200) -> list[RunRow]:
+        """Return the latest batches, newest first."""
+        rows = self._db.read(
+            "SELECT b.id, b.kind, b.text, b.created, b.finished, b.undone, b.details, "
+            "(SELECT count(*) FROM batch_items i WHERE i.batch_id = b.id) FROM batches b ORDER BY b.id DESC LIMIT ?",
+            (limit,),
+        )
+        return [RunRow(r[0], r[1], r[2], r[3], r[4], bool(r[5]), r[7], json.loads(r[6])) for r in rows]
+
+    def claim(self, image_id: int, revision: int) -> bool:
+        """Reserve an image for a person's stroke; False if its label map is no longer at ``revision``."""
+        with self._claims_lock:
+            if image_id in self._writing:
+                return False
+            self._claims[image_id] = self._claims.get(image_id, 0) + 1
+        if self._store.revision(image_id) == revision:
+            return True
+        self.release(image_id)
+        return False
+
+    def release(self, image_id: int) -> None:
+        """Give a claim back."""
+        with self._claims_lock:
+            left = self._claims.get(image_id, 0) - 1
+            if left > 0:
+                self._claims[image_id] = left
+            else:
+                self._claims.pop(image_id, None)
+
+    def write_result(self, batch: int, image_id: int, result: Result, *, refresh_edited: bool = False) -> bool:
+        """Give an image the machine's label map, unless a person's work is in it.
+
+        Args:
+            batch: The batch.
+            image_id: The image.
+            result: What the machine found.
+            refresh_edited: Where a person has corrected an earlier result, exchange the machine's pixels around the corrections.
+
+        Returns:
+            Whether the result was taken.
+        """
+        if not self._enter(image_id):
+            return False
+        try:
+            taken = self._write_result(batch, image_id, result, refresh_edited=refresh_edited)
+        finally:
+            self._leave(image_id)
+        if taken:
+            self._store.flush(image_id)
+        return taken
+
+    def _write_result(self, batch: int, image_id: int, result: Result, *, refresh_edited: bool) -> bool:
+        if result.confidence is not None:  # before the row that names it
+            self._save_confidence(batch, image_id, result.confidence)
+        with self._db.write() as connection:
+            state = state_of(connection, image_id)
+            labels, status, depth = result.labels, Status.PROPAGATED, 0
+            if is_protected(Status(state["status"]), state["depth"]):
+                base = _base(connection, image_id)
+                if not refresh_edited or base is None or state["status"] != Status.EDITED:
+                    return False
+                labels = _around_corrections(self._store.read(image_id), unpack_labels(base), labels)
+                status, depth = Status.EDITED, state["depth"]
+            self._keep(connection, batch, image_id, state)
+            sequence = self._store.replace(
+                connection,
+                image_id,
+                labels,
+                "propagation",
+                status=status.value,
+                origin=Origin.MACHINE.value,
+                note=result.note,
+                confidence=result.score,
+                run_id=batch,
+                depth=depth,
+            )
+            _set_base(connection, image_id, pack_labels(result.labels) if depth else None)
+            connection.executemany(
+                "UPDATE image_classes SET confidence = ? WHERE image_id = ? AND class_id = ?",
+                [(score, image_id, c) for c, score in result.class_scores.items()],
+            )
+            _expect(connection, batch, image_id, status.value, sequence, depth)
+        return True
+
+    def write_failure(self, batch: int, image_id: int, message: str) -> bool:
+        """Note that a machine failed on an image; a person's work and older label maps stay."""
+        with self._db.write() as connection:
+            state = state_of(connection, image_id)
+            if is_protected(Status(state["status"]), state["depth"]):
+                return False
+            self._keep(connection, batch, image_id, state, replaces=False)
+            connection.execute(
+                "UPDATE images SET status = ?, note = ? WHERE id = ?", (Status.FAILED.value, message, image_id)
+            )
+            _expect(connection, batch, image_id, Status.FAILED.value, state["history_from"], state["depth"])
+        return True
+
+    def write_labels(
+        self,
+        batch: int,
+        image_id: int,
+        labels: LabelMap,
+        *,
+        status: Status = Status.EDITED,
+        overwrite: bool = False,
+    ) -> bool:
+        """Give an image a label map that a person chose to import; their own work only goes with ``overwrite``."""
+        if not self._enter(image_id):
+            return False
+        try:
+            with self._db.write() as connection:
+                state = state_of(connection, image_id)
+                if not overwrite and is_protected(Status(state["status"]), state["depth"]):
+                    return False
+                self._keep(connection, batch, image_id, state)
+                changes: dict[str, Any] = {
+                    "status": status.value,
+                    "origin": Origin.IMPORT.value,
+                    "note": "",
+                    "confidence": None,
+                    "run_id": batch,
+                }
+                sequence = self._store.replace(connection, image_id, labels, "import", **changes)
+                _set_base(connection, image_id, None)
+                _expect(connection, batch, image_id, status.value, sequence, 0)
+        finally:
+            self._leave(image_id)
+        self._store.flush(image_id)
+        return True
+
+    def write_mapping(self, batch: int, image_id: int, table: npt.NDArray[np.uint8]) -> bool:
+        """Send the class ids of an image through ``table`` (``uint8 [256]``); status and provenance stay."""
+        with self._db.write() as connection:
+            old = self._store.read(image_id)
+            new = table[old]
+            if np.array_equal(old, new):
+                return False
+            state = state_of(connection, image_id)
+            self._keep(connection, batch, image_id, state)
+            base = _base(connection, image_id)
+            scores = _class_scores(connection, image_id)
+            sequence = self._store.replace(connection, image_id, new, "classes", depth=state["depth"])
+            _set_class_scores(connection, image_id, scores)
+            if base is not None:
+                _set_base(connection, image_id, pack_labels(table[unpack_labels(base)]))
+            _expect(connection, batch, image_id, state["status"], sequence, state["depth"])
+        self._store.flush(image_id)
+        return True
+
+    def set_status(self, batch: int, ids: Iterable[int], status: Status) -> list[int]:
+        """Give images a status, in one transaction; return those that changed."""
+        changed = []
+        with self._db.write() as connection:
+            for image_id in ids:
+                state = state_of(connection, image_id)
+                if state["status"] == status:
+                    continue
+                self._keep(connection, batch, image_id, state, replaces=False)
+                connection.execute("UPDATE images SET status = ? WHERE id = ?", (status.value, image_id))
+                _expect(connection, batch, image_id, status.value, state["history_from"], state["depth"])
+                changed.append(image_id)
+        return changed
+
+    def exchange(self, batch: int, *, chunk: int = 20) -> Iterator[Exchange]:
+        """Undo a batch that is done, or redo one that is undone, image by image.
+
+        Yields:
+            Progress; closing the iterator leaves every image in one of the two states.
+        """
+        ids = [r[0] for r in self._db.read("SELECT image_id FROM batch_items WHERE batch_id = ?", (batch,))]
+        kept = done = 0
+        with self._db.write() as connection:
+            connection.execute("UPDATE batches SET undone = 1 - undone WHERE id = ?", (batch,))
+        for start in range(0, len(ids), chunk):
+            part = ids[start : start + chunk]
+            exchanged = [i for i in part if self._exchange_one(batch, i)]
+            done, kept = done + len(part), kept + len(part) - len(exchanged)
+            yield Exchange(tuple(exchanged), kept, done, len(ids))
+        if not ids:
+            yield Exchange((), 0, 0, 0)
+
+    def _exchange_one(self, batch: int, image_id: int) -> bool:
+        if not self._enter(image_id):
+            return False
+        try:
+            with self._db.write() as connection:
+                replaces = self._exchange(connection, batch, image_id)
+        finally:
+            self._leave(image_id)
+        if replaces:
+            self._store.flush(image_id)
+        return replaces is not None
+
+    def _exchange(self, connection: sqlite3.Connection, batch: int, image_id: int) -> bool | None:
+        """Return whether the label map was exchanged too, None if the image has been worked on since."""
+        item = connection.execute(
+            "SELECT replaces, labels, base, state, expected FROM batch_items WHERE batch_id = ? AND image_id = ?",
+            (batch, image_id),
+        ).fetchone()
+        replaces, labels, base, other = bool(item[0]), item[1], item[2], json.loads(item[3])
+        present = state_of(connection, image_id)
+        if json.loads(item[4]) != [present["status"], present["history_from"], present["depth"]]:
+            return None
+        scores = other.pop("class_scores", {})
+        self._keep(connection, batch, image_id, present, replaces=replaces, anew=True)
+        history = other["history_from"]
+        if replaces:
+            # strokes painted and taken back in between belong to the state that goes
+            connection.execute(
+                "DELETE FROM journal WHERE image_id = ? AND seq > ? AND action IN ('do','undo','redo')",
+                (image_id, max(history, present["history_from"])),
+            )
+            map_ = None if labels is None else unpack_labels(labels)
+            state = {k: v for k, v in other.items() if k != "has_labels"}
+            self._store.replace(connection, image_id, map_, "exchange", **state)
+            _set_class_scores(connection, image_id, scores)
+            _set_base(connection, image_id, base)
+        else:
+            names = ", ".join(f"{k} = ?" for k in other)
+            connection.execute(f"UPDATE images SET {names} WHERE id = ?", (*other.values(), image_id))
+        _expect(connection, batch, image_id, other["status"], history, other["depth"])
+        return replaces
+
+    def _keep(
+        self,
+        connection: sqlite3.Connection,
+        batch: int,
+        image_id: int,
+        state: dict[str, Any],
+        *,
+        replaces: bool = True,
+        anew: bool = False,
+    ) -> None:
+        """Store the present state of an image as the other state of the batch; the first one counts unless ``anew``."""
+        labels = base = None
+        if replaces:
+            labels = pack_labels(self._store.read(image_id)) if state["has_labels"] else None
+            base = _base(connection, image_id)
+            state = {**state, "class_scores": _class_scores(connection, image_id)}
+        connection.execute(
+            "INSERT INTO batch_items VALUES (?,?,?,?,?,?,'') ON CONFLICT DO UPDATE SET "
+            "replaces=excluded.replaces, labels=excluded.labels, base=excluded.base, "
+            "state=CASE WHEN ? THEN excluded.state ELSE state END WHERE ? OR replaces < excluded.replaces",
+            (batch, image_id, int(replaces), labels, base, json.dumps(state), anew, anew),
+        )
+
+    def _save_confidence(self, batch: int, image_id: int, confidence: npt.NDArray[np.float32]) -> None:
+        row = self._db.one("SELECT path FROM images WHERE id = ?", (image_id,))
+        if row is not None:
+            self._store.save_confidence(row[0], batch, confidence)
+
+    def _enter(self, image_id: int) -> bool:
+        with self._claims_lock:
+            if image_id in self._claims or image_id in self._writing:
+                return False
+            self._writing.add(image_id)
+            return True
+
+    def _leave(self, image_id: int) -> None:
+        with self._claims_lock:
+            self._writing.discard(image_id)
+
+
+def _expect(
+    connection: sqlite3.Connection, batch: int, image_id: int, status: str, history_from: int, depth: int
+) -> None:
+    connection.execute(
+        "UPDATE batch_items SET expected = ? WHERE batch_id = ? AND image_id = ?",
+        (json.dumps([status, history_from, depth]), batch, image_id),
+    )
+
+
+def _base(connection: sqlite3.Connection, image_id: int) -> bytes | None:
+    row = connection.execute("SELECT payload FROM machine_base WHERE image_id = ?", (image_id,)).fetchone()
+    return row[0] if row else None
+
+
+def _set_base(connection: sqlite3.Connection, image_id: int, payload: bytes | None) -> None:
+    connection.execute("DELETE FROM machine_base WHERE image_id = ?", (image_id,))
+    if payload is not None:
+        connection.execute("INSERT INTO machine_base VALUES (?,?)", (image_id, payload))
+
+
+def _class_scores(connection: sqlite3.Connection, image_id: int) -> dict[str, float]:
+    rows = connection.execute(
+        "SELECT class_id, confidence FROM image_classes WHERE image_id = ? AND confidence IS NOT NULL",
+        (image_id,),
+    )
+    return {str(c): s for c, s in rows}
+
+
+def _set_class_scores(connection: sqlite3.Connection, image_id: int, scores: dict[str, float]) -> None:
+    connection.executemany(
+        "UPDATE image_classes SET confidence = ? WHERE image_id = ? AND class_id = ?",
+        [(s, image_id, int(c)) for c, s in scores.items()],
+    )
+
+
+def _around_corrections(present: LabelMap, base: LabelMap, new: LabelMap) -> LabelMap:
+    """Return ``new`` with the pixels that a person had changed in ``base`` kept as they are."""
+    kept: LabelMap = np.where(present != base, present, new).astype(np.uint8)
+    return kept
+
+

@@ -1,0 +1,66 @@
+"""One writer a project: an operating system lock that ends with its process, however that ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+
+class ProjectLock:
+    """Hold ``path`` locked until `release`; the file says who holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    def acquire(self) -> bool:
+        """Return whether the lock is now ours; False if another process (or window) has it or nothing can be written."""
+        try:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return False
+        if not _lock(handle):
+            os.close(handle)
+            return False
+        self._handle = handle
+        owner = {"process": os.getpid(), "machine": socket.gethostname(), "since": time.time()}
+        with contextlib.suppress(OSError):  # the note is for people; the lock holds without it
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(owner).encode(), 0) if hasattr(os, "pwrite") else None
+        return True
+
+    def owner(self) -> str:
+        """Return who holds the lock, in words."""
+        try:
+            owner = json.loads(self._path.read_text(encoding="utf-8"))
+            return f"process {int(owner['process'])} on {owner['machine']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another window"
+
+    def release(self) -> None:
+        """Give the lock back; more than once is harmless."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _lock(handle: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            # a byte far behind the note, so that others can read it
+            os.lseek(handle, 1 << 20, os.SEEK_SET)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
