@@ -1,0 +1,128 @@
+"""Several processes that train one model: what `torchrun` starts, with gloo on CPUs and nccl on CUDA devices.
+
+The loop is the same for one process and for many. Each process sees its share of every batch; gradients are
+averaged just before each optimiser's step, so stages know nothing of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from coordgan_core.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class Group:
+    """The processes of this training; a group of one does nothing, for nothing."""
+
+    def __init__(self, rank: int, world: int, device: torch.device) -> None:
+        self.rank = rank
+        self.world = world
+        self.device = device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and decides."""
+        return self.rank == 0
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """Return the mean of ``tensor`` over the processes."""
+        if self.world == 1:
+            return tensor
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total / self.world
+
+    def share(self, value: T) -> T:
+        """Return the leading process's value in every process."""
+        if self.world == 1:
+            return value
+        box: list[Any] = [value]
+        dist.broadcast_object_list(box, src=0, device=self.device)
+        shared: T = box[0]
+        return shared
+
+    def copy_from_lead(self, modules: Iterable[nn.Module]) -> None:
+        """Give every process the leading process's parameters and buffers."""
+        if self.world == 1:
+            return
+        for module in modules:
+            for tensor in (*module.parameters(), *module.buffers()):
+                content = tensor.detach().contiguous()
+                dist.broadcast(content, src=0)
+                tensor.detach().copy_(content)
+
+    def average_before_steps(self, optimizer: torch.optim.Optimizer) -> None:
+        """Make ``optimizer`` average its gradients over the processes before each of its steps."""
+        if self.world > 1:
+            optimizer.register_step_pre_hook(lambda stepped, _args, _kwargs: self._average(stepped))
+
+    def _average(self, optimizer: torch.optim.Optimizer) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        # A parameter may have a gradient in one process only: flags travel along, so that all agree.
+        flags = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([flags, *(grad.reshape(-1).float() for grad in grads)])
+        dist.all_reduce(flat)
+        flat /= self.world
+        offset = len(parameters)
+        for parameter, grad, used in zip(parameters, grads, flat[:offset].tolist(), strict=True):
+            if used:
+                parameter.grad = flat[offset : offset + grad.numel()].view_as(grad).to(grad.dtype)
+            offset += grad.numel()
+
+
+@contextlib.contextmanager
+def joined(device: str) -> Iterator[Group]:
+    """Join the processes that `torchrun` started (its environment variables tell), or form a group of one.
+
+    Args:
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``; of several processes each takes
+            the CUDA device of its local rank.
+
+    Raises:
+        ConfigError: The device is not there.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    rank = int(os.environ.get("RANK", "0"))
+    chosen = resolve_device(device, local_rank=int(os.environ.get("LOCAL_RANK", "0")) if world > 1 else None)
+    if world == 1:
+        yield Group(0, 1, chosen)
+        return
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=world)
+    try:
+        yield Group(rank, world, chosen)
+    finally:
+        dist.destroy_process_group()
+
+
+def resolve_device(name: str, *, local_rank: int | None = None) -> torch.device:
+    """Return the device called ``name``; ``"auto"`` is CUDA where there is one.
+
+    Raises:
+        ConfigError: The name is unknown, or the device is not there.
+    """
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    except RuntimeError:
+        raise ConfigError(f"there is no device {name!r}", expected="auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda":
+        index = local_rank if local_rank is not None else device.index or 0
+        if index >= torch.cuda.device_count():
+            raise ConfigError(
+                f"device cuda:{index} is not there",
+                expected=f"one of {torch.cuda.device_count()} CUDA devices",
+                remedy="choose another device, or `cpu`; `coordlabel doctor` lists what is there",
+            )
+        return torch.device("cuda", index)
+    return device

@@ -1,0 +1,196 @@
+"""Train, and resume a training: generators of events, the same in one process and under `torchrun`."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import torch
+
+from coordgan_core.config import Config, check
+from coordgan_core.data.sampler import ImageSource
+from coordgan_core.errors import DiskFullError
+from coordgan_core.training.distributed import Group, joined
+from coordgan_core.training.events import (
+    Decoding,
+    Discarded,
+    Event,
+    Finished,
+    ImageSkipped,
+    Paused,
+    Started,
+)
+from coordgan_core.training.run import RunFolder, RunSettings, RunStatus, State
+from coordgan_core.training.trainer import Trainer
+
+
+def train(
+    config: Config,
+    *,
+    images: str | Path,
+    run: str | Path,
+    device: str = "auto",
+    labels: str | Path | None = None,
+) -> Iterator[Event]:
+    """Train a model on a folder of images; yield what happens.
+
+    Closing the iterator writes a checkpoint and ends the training; `resume` goes on bit for bit where it was.
+
+    Args:
+        config: What is trained, from a preset.
+        images: Folder of the images, sub-folders included.
+        run: Folder of the run, new or empty.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        labels: Folder of label maps of some of the images, whose propagation quality is then reported.
+
+    Raises:
+        CheckpointError: The run folder is not empty.
+        DataError: There are no readable images.
+        TrainingDivergedError: Losses became not-a-number again and again; the last good model is kept.
+        OutOfMemoryError: Not even the smallest batch fits the device.
+        DiskFullError: A file could not be written; the previous checkpoint is intact.
+
+    Example:
+        >>> from coordgan_core.presets import preset
+        >>> for event in train(preset("quick-64"), images="photos", run="runs/1"):  # doctest: +SKIP
+        ...     print(event)
+    """
+    check(config)
+    settings = RunSettings(config, str(images), str(labels) if labels is not None else None, device)
+    with joined(device) as group:
+        if group.leads:
+            RunFolder.create(run, settings)
+        group.share(None)  # nobody reads the folder before it is there
+        yield from _drive(RunFolder.open(run), group, resumed=False)
+
+
+def resume(run: str | Path, *, device: str | None = None) -> Iterator[Event]:
+    """Go on with a training from its newest checkpoint; yield what happens.
+
+    Args:
+        run: Folder of the run.
+        device: Another device than the one it was started with.
+
+    Raises:
+        CheckpointError: There is no training, or one of a newer version, or another process trains there.
+    """
+    folder = RunFolder.open(run)
+    with joined(device or folder.settings.device) as group:
+        yield from _drive(folder, group, resumed=True)
+
+
+def _drive(folder: RunFolder, group: Group, *, resumed: bool) -> Iterator[Event]:
+    with folder.locked() if group.leads else contextlib.nullcontext():
+        if group.leads:
+            folder.take_request()  # what was asked of an earlier trainer does not count
+            folder.write_status(RunStatus("running", message="reading images"))
+        for event in _guarded(folder, group, resumed=resumed):
+            if group.leads and not isinstance(event, (Discarded, Decoding)):
+                folder.log(event)
+            yield event
+
+
+def _guarded(folder: RunFolder, group: Group, *, resumed: bool) -> Iterator[Event]:
+    """Train; whatever ends it, leave the folder resumable and say in its status what happened."""
+    trainer: Trainer | None = None
+    ended = False
+    try:
+        begin = time.monotonic()
+        source = yield from _load_images(folder, group)
+        trainer = Trainer(folder, source, group)
+        yield _started(folder, group, source, resumed=resumed)
+        for event in trainer.run(spent_sec=time.monotonic() - begin):
+            ended = isinstance(event, (Paused, Finished, Discarded))
+            yield event
+    except GeneratorExit:
+        if group.leads and not ended:
+            if trainer is not None and trainer.consistent:
+                trainer.save()
+            _tell(folder, RunStatus("paused", message="closed"))
+        raise
+    except BaseException as error:
+        if group.leads:
+            state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            _tell(folder, RunStatus(state, message=str(error) or type(error).__name__))
+        raise
+
+
+def _started(folder: RunFolder, group: Group, source: ImageSource, *, resumed: bool) -> Started:
+    return Started(
+        run=folder.path,
+        preset=folder.settings.config.preset,
+        stages=folder.settings.config.train.stages,
+        images=len(source),
+        device=str(group.device),
+        processes=group.world,
+        resumed=resumed,
+    )
+
+
+def _tell(folder: RunFolder, status: RunStatus) -> None:
+    if folder.path.is_dir():  # it may have been discarded
+        with contextlib.suppress(DiskFullError):  # the error that brought us here matters more
+            folder.write_status(status)
+
+
+def _load_images(folder: RunFolder, group: Group) -> Generator[Event, None, ImageSource]:
+    """Decode the images into the run folder's cache; the leading process first, for all."""
+    source: ImageSource | None = None
+    if group.leads:
+        source = yield from _decode(folder)
+    group.share(None)
+    if source is None:
+        source = yield from _decode(folder)
+    if group.device.type == "cuda":
+        pixels = len(source) * 3 * source.resolution**2
+        if pixels < torch.cuda.mem_get_info(group.device)[0] // 4:
+            source.preload(group.device)
+    return source
+
+
+class _StoppedError(Exception):
+    """Nobody waits for the images any more."""
+
+
+def _decode(folder: RunFolder) -> Generator[Event, None, ImageSource]:
+    """Decode in a thread, so that events can be yielded meanwhile."""
+    happened: queue.Queue[Event | ImageSource | BaseException] = queue.Queue()
+    stop = threading.Event()
+
+    def report(done: int, total: int) -> None:
+        if stop.is_set():
+            raise _StoppedError
+        happened.put(Decoding(done, total))
+
+    def work() -> None:
+        settings = folder.settings
+        try:
+            happened.put(
+                ImageSource.from_folder(
+                    Path(settings.images),
+                    settings.config.model.resolution,
+                    cache=folder.path / "cache",
+                    on_skip=lambda path, reason: happened.put(ImageSkipped(str(path), reason)),
+                    progress=report,
+                )
+            )
+        except BaseException as error:  # handed over to the consumer's thread
+            happened.put(error)
+
+    thread = threading.Thread(target=work, name="decode", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = happened.get()
+            if isinstance(item, ImageSource):
+                return item
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from coordgan_core.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DiskFullError,
+    OutOfMemoryError,
+    TrainingDivergedError,
+)
+from coordgan_core.training import checkpoint, pace
+from coordgan_core.training import events as ev
+from coordgan_core.training.loop import resume, train
+from coordgan_core.training.run import RunFolder
+from tests.core.training import toys
+from tests.core.training.toys import assert_same, final_state, toy_config
+
+
+def run_whole(images: Path, run: Path, **changes: object) -> list[ev.Event]:
+    return list(train(toy_config(**changes), images=images, run=run, device="cpu"))
+
+
+def test_a_training_tells_its_course(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    happened = run_whole(images, tmp_path / "run")
+    kinds = [type(event).__name__ for event in happened if not isinstance(event, (ev.Progress, ev.Decoding))]
+    assert kinds == [
+        "ImageSkipped",
+        "Started",
+        "StageStarted",
+        *["SnapshotWritten"] * 3,  # at 16, 32 and, when the stage is done, at 40
+        "CheckpointWritten",
+        "StageFinished",
+        "StageStarted",
+        *["SnapshotWritten"] * 2,
+        "CheckpointWritten",
+        "StageFinished",
+        "Finished",
+    ]
+    progress = [event for event in happened if isinstance(event, ev.Progress)]
+    assert [(event.stage, event.nimg) for event in progress] == [
+        *(("gan", nimg) for nimg in range(4, 41, 4)),
+        *(("encoder", nimg) for nimg in range(4, 25, 4)),
+    ]
+    assert progress[9].scalars["loss"] < progress[0].scalars["loss"]
+    assert all(event.images_per_second > 0 and event.seconds_left >= 0 for event in progress)
+    folder = RunFolder.open(tmp_path / "run")
+    assert folder.status().state == "finished"
+    logged = [event for event in folder.events() if not isinstance(event, ev.Decoding)]
+    assert logged == [event for event in happened if not isinstance(event, ev.Decoding)]
+    started = next(event for event in happened if isinstance(event, ev.Started))
+    assert (started.images, started.resumed) == (7, False)
+
+
+def test_the_next_stage_begins_with_the_finished_average(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    happened = train(toy_config(), images=images, run=tmp_path / "run")
+    for event in happened:
+        if isinstance(event, ev.StageFinished):
+            break
+    happened.close()
+    state = final_state(tmp_path / "run")
+    assert state["position"] == {"stage": 1, "nimg": 0, "batch": 4, "salt": 0}
+    published = load_file(tmp_path / "run/model.safetensors")
+    assert_same(dict(state["model"]), dict(published))
+
+
+@pytest.mark.parametrize("ticks", [1, 2, 9, 10, 11, 15])
+def test_a_closed_and_resumed_training_equals_one_that_was_not(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path, ticks: int
+) -> None:
+    run_whole(images, tmp_path / "whole")
+    happened = train(toy_config(), images=images, run=tmp_path / "cut")
+    seen = 0
+    while seen < ticks:
+        seen += isinstance(next(happened), ev.Progress)
+    happened.close()
+    assert RunFolder.open(tmp_path / "cut").status().state == "paused"
+    torch.manual_seed(ticks)  # whatever the program draws meanwhile
+    rest = list(resume(tmp_path / "cut"))
+    assert sum(isinstance(event, ev.Progress) for event in rest) == 16 - ticks
+    assert_same(final_state(tmp_path / "cut"), final_state(tmp_path / "whole"))
+
+
+def test_the_stride_between_ticks_changes_nothing(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    run_whole(images, tmp_path / "one")
+    toy.setattr(pace.Pace, "stride", lambda self, batch: 3)
+    run_whole(images, tmp_path / "three")
+    assert_same(final_state(tmp_path / "three"), final_state(tmp_path / "one"))
+
+
+def test_a_training_leaves_the_global_random_draws_alone(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run_whole(images, tmp_path / "run")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_another_seed_gives_another_training(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    run_whole(images, tmp_path / "a")
+    run_whole(images, tmp_path / "b", **{"train.seed": 4})
+    a, b = (final_state(tmp_path / name)["model"]["first.weight"] for name in "ab")
+    assert not torch.equal(a, b)
+
+
+def test_resuming_a_finished_training_says_so_and_changes_nothing(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    run_whole(images, tmp_path / "run")
+    before = final_state(tmp_path / "run")
+    again = list(resume(tmp_path / "run"))
+    assert isinstance(again[-1], ev.Finished)
+    assert not any(isinstance(event, ev.Progress) for event in again)
+    assert_same(final_state(tmp_path / "run"), before)
+
+
+KILLED = """
+import sys
+from coordgan_core.training import pace
+from coordgan_core.training.loop import train
+from tests.core.training import toys
+
+class Patch:
+    setattr = staticmethod(setattr)
+
+toys.install(Patch)
+pace.Pace.stride = lambda self, batch: 1
+for event in train(toys.toy_config(**{"train.checkpoint_sec": 1.0}), images=sys.argv[1], run=sys.argv[2]):
+    print(type(event).__name__, flush=True)
+    if type(event).__name__ == "Progress":
+        import time; time.sleep(0.3)
+"""
+
+
+def test_a_killed_training_resumes_as_if_nothing_had_happened(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    run_whole(images, tmp_path / "whole")
+    run = tmp_path / "killed"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(images), str(run)],
+        stdout=subprocess.PIPE, text=True, env=environment,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == "CheckpointWritten":
+                break
+        next(process.stdout)  # one more step, which is lost
+        process.send_signal(signal.SIGKILL)
+    folder = RunFolder.open(run)
+    assert folder.status().state == "interrupted"
+    assert 0 < final_state(run)["position"]["nimg"] < 40
+    list(resume(run))
+    assert_same(final_state(run), final_state(tmp_path / "whole"))
+
+
+def test_a_cut_checkpoint_is_passed_over_for_the_one_before(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    run_whole(images, tmp_path / "run")
+    newest, _ = checkpoint.newest(tmp_path / "run/checkpoints")
+    assert newest is not None
+    expected = final_state(tmp_path / "run")
+    newest.write_bytes(newest.read_bytes()[:-100])
+    happened = list(resume(tmp_path / "run"))
+    notices = [event.message for event in happened if isinstance(event, ev.Notice)]
+    assert notices == [f"checkpoint {newest.name} is damaged and was passed over for the one before"]
+    assert_same(final_state(tmp_path / "run"), expected)
+
+
+def test_no_whole_checkpoint_means_starting_over(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    run_whole(images, tmp_path / "run")
+    expected = final_state(tmp_path / "run")
+    for path in (tmp_path / "run/checkpoints").glob("*.pt"):
+        path.write_bytes(b"")
+    happened = list(resume(tmp_path / "run"))
+    assert sum(isinstance(event, ev.Notice) for event in happened) == 2
+    assert_same(final_state(tmp_path / "run"), expected)
+
+
+class Diverging(toys.ToyStage):
+    """Breaks at 20 images, as often as told."""
+
+    times = 1
+
+    def step(self, images: Tensor, *, nimg: int) -> Mapping[str, Tensor]:
+        scalars = super().step(images, nimg=nimg)
+        if nimg == 20 and self.name == "gan" and type(self).times > 0:
+            type(self).times -= 1
+            with torch.no_grad():
+                self._model.first.weight.fill_(math.nan)
+            return {"loss": torch.tensor(math.nan)}
+        return scalars
+
+
+def test_not_a_number_goes_back_to_the_last_checkpoint_with_other_draws(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    toys.install(toy, Diverging)
+    toy.setattr(Diverging, "times", 1)
+    cut = train(toy_config(), images=images, run=tmp_path / "run")
+    for event in cut:
+        if isinstance(event, ev.Progress) and event.nimg == 12:
+            break
+    cut.close()  # leaves a checkpoint at 12
+    happened = list(resume(tmp_path / "run"))
+    back = [event for event in happened if isinstance(event, ev.RolledBack)]
+    assert back == [ev.RolledBack("gan", 24, 12, "loss became not-a-number", 1)]
+    assert isinstance(happened[-1], ev.Finished)
+    state = final_state(tmp_path / "run")
+    assert state["position"]["salt"] == 1
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+
+
+def test_a_training_that_diverges_again_and_again_is_given_up_and_keeps_its_model(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    toys.install(toy, Diverging)
+    toy.setattr(Diverging, "times", 100)
+    happened = train(toy_config(**{"train.rollbacks": 2}), images=images, run=tmp_path / "run")
+    seen = []
+    with pytest.raises(TrainingDivergedError, match="after 2 fresh attempts"):
+        seen.extend(happened)  # extend keeps what came before the error
+    folder = RunFolder.open(tmp_path / "run")
+    assert sum(isinstance(event, ev.RolledBack) for event in folder.events()) == 2
+    assert folder.status().state == "failed"
+    model = load_file(folder.model_path)
+    assert all(torch.isfinite(value).all() for value in model.values())
+
+
+class Greedy(toys.ToyStage):
+    """Fits one image a step."""
+
+    fits = 2
+
+    def step(self, images: Tensor, *, nimg: int) -> Mapping[str, Tensor]:
+        if len(images) > self.fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().step(images, nimg=nimg)
+
+
+def test_out_of_memory_halves_the_batch(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    toys.install(toy, Greedy)
+    happened = run_whole(images, tmp_path / "run", **{"train.batch": 8})
+    assert [event for event in happened if isinstance(event, ev.BatchHalved)] == [
+        ev.BatchHalved(8, 4, 0),
+        ev.BatchHalved(4, 2, 0),
+    ]
+    progress = [event.nimg for event in happened if isinstance(event, ev.Progress) and event.stage == "gan"]
+    assert progress == list(range(2, 41, 2))
+
+
+def test_out_of_memory_with_the_smallest_batch_is_an_error(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    toys.install(toy, Greedy)
+    toy.setattr(Greedy, "fits", 1)
+    with pytest.raises(OutOfMemoryError, match=r"a step with 2 images|A step with 2 images"):
+        run_whole(images, tmp_path / "run")
+
+
+def test_other_runtime_errors_are_not_taken_for_memory(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    toy.setattr(
+        toys.ToyStage, "step", lambda self, images, nimg: (_ for _ in ()).throw(RuntimeError("shapes"))
+    )
+    with pytest.raises(RuntimeError, match="shapes"):
+        run_whole(images, tmp_path / "run")
+
+
+def test_a_full_disk_is_an_error_that_leaves_the_previous_checkpoint(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    happened = train(toy_config(), images=images, run=tmp_path / "run")
+    next(event for event in happened if isinstance(event, ev.StageFinished))
+    before = final_state(tmp_path / "run")
+
+    def full(self: object, content: bytes) -> int:
+        self.error = OSError(28, "No space left on device")  # type: ignore[attr-defined]
+        raise self.error  # type: ignore[attr-defined]
+
+    toy.setattr(checkpoint._Hashing, "write", full)
+    with pytest.raises(DiskFullError, match="No space left"):
+        list(happened)
+    assert_same(final_state(tmp_path / "run"), before)
+    assert not list((tmp_path / "run/checkpoints").glob(".*"))
+
+
+@pytest.mark.parametrize(("request_", "state"), [("pause", "paused"), ("stop", "finished")])
+def test_a_request_ends_the_training_and_it_can_be_resumed(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path, request_: str, state: str
+) -> None:
+    run_whole(images, tmp_path / "whole")
+    happened = train(toy_config(), images=images, run=tmp_path / "run")
+    for event in happened:
+        if isinstance(event, ev.Progress) and event.nimg == 8:
+            RunFolder.open(tmp_path / "run").request(request_)  # type: ignore[arg-type]
+        last = event
+    assert isinstance(last, ev.Paused if request_ == "pause" else ev.Finished)
+    folder = RunFolder.open(tmp_path / "run")
+    assert folder.status().state == state
+    assert folder.model_path.exists() == (request_ == "stop")
+    list(resume(tmp_path / "run"))
+    assert_same(final_state(tmp_path / "run"), final_state(tmp_path / "whole"))
+
+
+def test_discarding_deletes_the_run(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    happened = train(toy_config(), images=images, run=tmp_path / "run")
+    for event in happened:
+        if isinstance(event, ev.Progress):
+            RunFolder.open(tmp_path / "run").request("discard")
+            break
+    assert list(happened)[-1] == ev.Discarded(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert len(list(images.iterdir())) == 8
+
+
+def test_one_trainer_a_run(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    first = train(toy_config(), images=images, run=tmp_path / "run")
+    next(event for event in first if isinstance(event, ev.Progress))
+    with pytest.raises(CheckpointError, match="another process|Another process"):
+        next(resume(tmp_path / "run"))
+    assert RunFolder.open(tmp_path / "run").status().state == "running"
+    first.close()
+
+
+def test_a_run_folder_in_use_is_not_trained_over(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    run_whole(images, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="holds a training already"):
+        run_whole(images, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="is not empty"):
+        run_whole(images, images)
+
+
+def test_a_run_of_a_newer_format_is_refused(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    run_whole(images, tmp_path / "run")
+    path = tmp_path / "run/config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2, "program": "9.0"}))
+    with pytest.raises(CheckpointError, match=r"run format 2, written by version 9\.0"):
+        next(resume(tmp_path / "run"))
+
+
+def test_a_folder_without_images_is_an_error(toy: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no images"):
+        run_whole(tmp_path / "empty", tmp_path / "run")
+
+
+def test_changed_images_are_told(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    happened = train(toy_config(), images=images, run=tmp_path / "run")
+    next(event for event in happened if isinstance(event, ev.Progress))
+    happened.close()
+    (images / "3.png").unlink()
+    notices = [event for event in resume(tmp_path / "run") if isinstance(event, ev.Notice)]
+    assert len(notices) == 1
+    assert "not those" in notices[0].message
+
+
+def test_a_time_budget_fixes_the_lengths_once(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    config = toy_config(**{"train.minutes": 0.04, "train.stage_shares": [3.0, 1.0]})
+    toy.setattr(pace.Pace, "stride", lambda self, batch: 25)
+    happened = train(config, images=images, run=tmp_path / "run", device="cpu")
+    first = list(itertools.takewhile(lambda event: not isinstance(event, ev.Progress), happened))
+    planned = next(event for event in first if isinstance(event, ev.Planned))
+    started = next(event for event in first if isinstance(event, ev.StageStarted))
+    assert planned.total_nimg == started.total_nimg == RunFolder.open(tmp_path / "run").plan()["gan"]
+    happened.close()
+    rest = list(resume(tmp_path / "run"))
+    assert [event.stage for event in rest if isinstance(event, ev.Planned)] == ["encoder"]
+    assert (
+        next(event for event in rest if isinstance(event, ev.StageStarted)).total_nimg == planned.total_nimg
+    )
+    finished = rest[-1]
+    assert isinstance(finished, ev.Finished)
+    assert finished.active_sec < 2.4 * 1.5
+
+
+def test_a_training_slower_than_planned_ends_with_its_time(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    toy.setattr(pace.Pace, "time_is_up", lambda self: True)
+    happened = run_whole(images, tmp_path / "run")
+    assert isinstance(happened[-1], ev.Finished)
+    assert happened[-1].reason == "its time is up"
+    assert sum(isinstance(event, ev.Progress) for event in happened) == 1
+    assert (tmp_path / "run/model.safetensors").exists()
+
+
+def test_shares_must_fit_the_stages(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="2 positive numbers"):
+        run_whole(images, tmp_path / "run", **{"train.stage_shares": [1.0]})
