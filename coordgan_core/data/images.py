@@ -37,7 +37,7 @@ MAX_PIXELS = 200_000_000
 ORIENTATION_TAG = 0x0112
 _TRANSPOSED = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange width and height
 _WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-_FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "DIB", "GIF")
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "DIB", "GIF")  # Pillow opens MPO files as JPEG
 
 # Pillow's own guard must not stand below ours; it goes on refusing files of more than twice this size.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
