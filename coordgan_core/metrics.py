@@ -97,7 +97,7 @@ class BoundaryScore:
 
     def __init__(self, num_classes: int, *, tolerance_px: int = 2) -> None:
         self.tolerance_px = tolerance_px
-        # columns: predicted boundary pixels, of them near truth, true boundary pixels, of them near prediction
+        # columns: predicted boundary, of it near the truth, true boundary, of it near the prediction
         self.counts: npt.NDArray[np.int64] = np.zeros((num_classes, 4), np.int64)
 
     def add(self, predicted: Array, truth: Array) -> None:
@@ -110,8 +110,8 @@ class BoundaryScore:
         for k in range(1, len(self.counts)):
             ours, theirs = _boundary(predicted == k), _boundary(truth == k)
             near_theirs, near_ours = (_dilate(b, self.tolerance_px) for b in (theirs, ours))
-            hits = (ours & near_theirs).sum(), (theirs & near_ours).sum()
-            self.counts[k] += [ours.sum(), hits[0], theirs.sum(), hits[1]]
+            hits = int((ours & near_theirs).sum()), int((theirs & near_ours).sum())
+            self.counts[k] += [int(ours.sum()), hits[0], int(theirs.sum()), hits[1]]
 
     def merge(self, other: BoundaryScore) -> None:
         """Add the counts of another accumulator of the same K and tolerance."""

@@ -1,0 +1,387 @@
+"""The model file: one safetensors with networks, configuration and model card in its header.
+
+Nothing in a model file is executed. The header is checked completely before any tensor is read, and nothing
+is allocated for a file whose shapes do not fit its own configuration. Inspecting a file needs neither
+PyTorch nor its tensors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from coordgan_core import config as configuration
+from coordgan_core.config import FORMAT_VERSION, ModelConfig
+from coordgan_core.errors import ConfigError, ModelError
+from coordgan_core.files import atomic_path
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from coordgan_core.models.coordgan import CoordGAN
+
+KEY_FORMAT, KEY_CONFIG, KEY_CARD, KEY_CALIBRATION = "coordlabel.format", "config", "card", "calibration"
+MAX_HEADER_BYTES = 16 << 20
+_MAX_TENSORS = 100_000
+_DTYPE_BYTES = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+}
+_NOT_OURS = "train a model with `coordlabel train`, or ask for the .safetensors file"
+_DAMAGED = "copy or download the file again"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a person must know about a model before using it. Empty fields are unknown."""
+
+    name: str = ""
+    category: str = ""
+    """What the images show, such as ``faces``."""
+    description: str = ""
+    data_source: str = ""
+    data_count: int = 0
+    data_fingerprint: str = ""
+    """SHA-256 over the training images."""
+    preset: str = ""
+    trained_nimg: int = 0
+    trained_sec: float = 0.0
+    device: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+    """Measured values by name, such as ``miou``."""
+    licence: str = ""
+    research_use: bool = False
+    """The training data allow research only."""
+    created: str = ""
+    """ISO 8601 date."""
+    sample_strip: str = ""
+    """A strip of sample images, PNG in base64."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Keys that this version does not know; kept when the card is saved again."""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ModelCard:
+        """Build a card; unknown keys go to ``extra``, known keys of a wrong type are dropped."""
+        defaults = dataclasses.asdict(cls())
+        known, extra = {}, dict(value.get("extra") or {}) if isinstance(value.get("extra"), Mapping) else {}
+        for key, item in value.items():
+            if key == "extra":
+                continue
+            if key not in defaults:
+                extra[key] = item
+            elif isinstance(item, type(defaults[key])):
+                known[key] = item
+            elif isinstance(defaults[key], float) and isinstance(item, int):
+                known[key] = float(item)
+        return cls(**known, extra=extra)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the card as plain JSON types, ``extra`` merged in."""
+        values = dataclasses.asdict(self)
+        extra: dict[str, Any] = values.pop("extra")
+        return extra | values
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the header of a model file says; no tensor was read."""
+
+    path: Path
+    format_version: int
+    config: ModelConfig
+    card: ModelCard
+    calibration: dict[str, Any] | None
+    """JSON of `coordgan_core.calibration.Calibration`, None if the model was never calibrated."""
+    parameters: int
+    """Numbers in all tensors."""
+    bytes: int
+    """Size of the file."""
+    shapes: dict[str, tuple[int, ...]] = field(repr=False, default_factory=dict)
+
+
+def save_model(
+    path: str | Path,
+    model: nn.Module,
+    card: ModelCard,
+    *,
+    calibration: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model file atomically.
+
+    Args:
+        path: The ``.safetensors`` file.
+        model: A `CoordGAN`; its ``config`` and ``state_dict()`` are stored.
+        card: The model card.
+        calibration: JSON of a `Calibration`.
+
+    Raises:
+        ModelError: A weight is not finite.
+        DiskFullError: The file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {k: v.detach().to("cpu").contiguous().clone() for k, v in model.state_dict().items()}
+    _check_finite(tensors, Path(path), "train again from an earlier checkpoint; this one has diverged")
+    metadata = {
+        KEY_FORMAT: str(FORMAT_VERSION),
+        KEY_CONFIG: json.dumps(configuration.to_dict(model.config)),
+        KEY_CARD: json.dumps(card.to_json()),
+    }
+    if calibration is not None:
+        metadata[KEY_CALIBRATION] = json.dumps(dict(calibration))
+    with atomic_path(path) as temporary:
+        save_file(tensors, str(temporary), metadata=metadata)
+
+
+def inspect(path: str | Path) -> ModelInfo:
+    """Read and check the header of a model file.
+
+    Raises:
+        ModelError: The file is missing, of another kind or version, damaged, or its header does not hold
+            together.
+    """
+    path = Path(path)
+    header, data_bytes = _read_header(path)
+    metadata = header.pop("__metadata__", {})
+    shapes = _check_tensors(path, header, data_bytes)
+    if not isinstance(metadata, dict) or KEY_FORMAT not in metadata:
+        raise ModelError(
+            f"{path} is a safetensors file of another program",
+            expected=f"a header with {KEY_FORMAT!r}",
+            remedy=_NOT_OURS,
+        )
+    version = _check_version(path, metadata[KEY_FORMAT])
+    calibration = _json_object(path, metadata, KEY_CALIBRATION) if KEY_CALIBRATION in metadata else None
+    return ModelInfo(
+        path=path,
+        format_version=version,
+        config=_config(path, _json_object(path, metadata, KEY_CONFIG)),
+        card=ModelCard.from_json(_json_object(path, metadata, KEY_CARD) if KEY_CARD in metadata else {}),
+        calibration=calibration,
+        parameters=sum(math.prod(shape) for shape in shapes.values()),
+        bytes=path.stat().st_size,
+        shapes=shapes,
+    )
+
+
+def load_model(
+    path: str | Path,
+    device: torch.device | str = "cpu",
+    *,
+    build: Callable[[ModelConfig], nn.Module] | None = None,
+) -> CoordGAN:
+    """Load a model file, in evaluation mode, on ``device``.
+
+    Args:
+        path: The ``.safetensors`` file.
+        device: Where the networks go.
+        build: What makes the networks from their configuration; `CoordGAN` by default.
+
+    Raises:
+        ModelError: As `inspect`; also if tensors do not fit the configuration, or a weight is not finite.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    info = inspect(path)
+    make = build or _coordgan
+    with torch.device("meta"):  # shapes only: nothing is allocated for a file that does not fit
+        _check_fit(info, make(info.config))
+    try:
+        tensors = load_file(str(path), device="cpu")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"the tensors of {path} cannot be read ({error})", remedy=_DAMAGED) from error
+    _check_finite(tensors, info.path, _DAMAGED)
+    model = make(info.config)
+    model.load_state_dict(tensors)
+    return cast("CoordGAN", model.to(device).eval().requires_grad_(False))
+
+
+def _coordgan(config: ModelConfig) -> nn.Module:
+    from coordgan_core.models.coordgan import CoordGAN
+
+    return cast("nn.Module", CoordGAN(config))
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the JSON header and the number of bytes behind it."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            start = stream.read(8)
+            length = int.from_bytes(start, "little")
+            _check_kind(path, start, length, size, stream.read(2))
+            stream.seek(8)
+            raw = stream.read(length)
+    except OSError as error:
+        raise ModelError(
+            f"the model {path} cannot be opened ({error.strerror})",
+            expected="a .safetensors file",
+            remedy="check the path; `coordlabel models` lists the models that are there",
+        ) from error
+    try:
+        header = json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"the header of {path} is no JSON", remedy=_DAMAGED) from error
+    if not isinstance(header, dict):
+        raise ModelError(f"the header of {path} is no JSON object", remedy=_DAMAGED)
+    return header, size - 8 - length
+
+
+def _check_kind(path: Path, start: bytes, length: int, size: int, following: bytes) -> None:
+    """Tell by content what the file is; only the first ten bytes have been read."""
+    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+        raise ModelError(
+            f"{path} is a pickle, which can run code when it is opened; it was not opened",
+            expected="a .safetensors model file",
+            remedy=_NOT_OURS,
+        )
+    if len(start) < 8 or following[:1] != b"{":
+        raise ModelError(
+            f"{path} is no safetensors file", expected="a .safetensors model file", remedy=_NOT_OURS
+        )
+    if length > MAX_HEADER_BYTES:
+        raise ModelError(
+            f"the header of {path} claims {length} bytes",
+            expected=f"at most {MAX_HEADER_BYTES}",
+            remedy=_DAMAGED,
+        )
+    if length > size - 8:
+        raise ModelError(
+            f"{path} ends inside its header: it has {size} bytes",
+            expected=f"at least {length + 8}",
+            remedy=_DAMAGED,
+        )
+
+
+def _check_tensors(path: Path, header: Mapping[str, Any], data_bytes: int) -> dict[str, tuple[int, ...]]:
+    """Check that tensors have sane shapes, fill the file and do not overlap; return their shapes."""
+    if len(header) > _MAX_TENSORS:
+        raise ModelError(
+            f"{path} lists {len(header)} tensors", expected=f"at most {_MAX_TENSORS}", remedy=_DAMAGED
+        )
+    spans, shapes = [], {}
+    for name, entry in header.items():
+        try:
+            shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
+            width = _DTYPE_BYTES[entry["dtype"]]
+            numbers = [*shape, begin, end]
+        except (KeyError, TypeError, ValueError) as error:
+            raise _bad_tensor(path, name, "has an incomplete or unknown description") from error
+        if not all(type(n) is int and n >= 0 for n in numbers) or len(shape) > 8:
+            raise _bad_tensor(path, name, f"has shape {list(shape)[:8]} at {begin} to {end}")
+        if math.prod(shape) * width != end - begin:
+            raise _bad_tensor(path, name, f"of shape {list(shape)} takes {end - begin} bytes")
+        if end > data_bytes:
+            raise ModelError(
+                f"{path} is cut off: tensor {name[:80]!r} ends at byte {end} of {data_bytes}",
+                expected="a complete file",
+                remedy=_DAMAGED,
+            )
+        spans.append((begin, end, name))
+        shapes[name] = shape
+    position = 0
+    for begin, end, name in sorted(spans):
+        if begin != position:
+            raise _bad_tensor(path, name, "overlaps another one" if begin < position else "lies behind a gap")
+        position = end
+    if position != data_bytes:
+        raise ModelError(
+            f"{path} has {data_bytes - position} bytes behind its last tensor",
+            expected="none",
+            remedy=_DAMAGED,
+        )
+    return shapes
+
+
+def _bad_tensor(path: Path, name: str, what: str) -> ModelError:
+    return ModelError(
+        f"in {path} the tensor {name[:80]!r} {what}", expected="a sound header", remedy=_DAMAGED
+    )
+
+
+def _check_version(path: Path, value: Any) -> int:
+    if value != str(FORMAT_VERSION):
+        raise ModelError(
+            f"{path} has format version {str(value)[:20]}",
+            expected=f"version {FORMAT_VERSION}",
+            remedy="update CoordLabel if the file is newer; train or convert again if it is older",
+        )
+    return FORMAT_VERSION
+
+
+def _json_object(path: Path, metadata: Mapping[str, Any], key: str) -> dict[str, Any]:
+    try:
+        value = json.loads(metadata[key])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"the header of {path} has no readable {key!r}", remedy=_DAMAGED) from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{key!r} in the header of {path} is no JSON object", remedy=_DAMAGED)
+    return value
+
+
+def _config(path: Path, value: Mapping[str, Any]) -> ModelConfig:
+    try:
+        return configuration.from_dict(ModelConfig, value)
+    except (ConfigError, TypeError) as error:
+        raise ModelError(
+            f"the configuration in {path} is not understood ({error})",
+            expected=f"a configuration of format version {FORMAT_VERSION}",
+            remedy="update CoordLabel if the file comes from a newer version",
+        ) from error
+
+
+def _check_fit(info: ModelInfo, model: nn.Module) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    missing, unknown = sorted(set(expected) - set(info.shapes)), sorted(set(info.shapes) - set(expected))
+    other = [name for name in expected if name in info.shapes and expected[name] != info.shapes[name]]
+    if not missing and not unknown and not other:
+        return
+    found = "; ".join(
+        f"{len(names)} tensors {what} (such as {names[0][:80]})"
+        for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", other))
+        if names
+    )
+    raise ModelError(
+        f"the tensors of {info.path} do not fit its configuration: {found}",
+        expected="exactly the tensors of its networks",
+        remedy="update CoordLabel, or train the model again with this version",
+    )
+
+
+def _check_finite(tensors: Mapping[str, torch.Tensor], path: Path, remedy: str) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ModelError(f"{path}: tensor {name[:80]!r} holds values that are not finite", remedy=remedy)
+
+
+def newest_model(folder: str | Path) -> Path:
+    """Return the newest ``.safetensors`` file in a folder or its sub-folders (a run folder, for instance).
+
+    Raises:
+        ModelError: There is none.
+    """
+    found = [p for p in Path(folder).rglob("*.safetensors") if not p.name.startswith(".")]
+    if not found:
+        raise ModelError(
+            f"the folder {folder} holds no model",
+            expected="a .safetensors file",
+            remedy="train a little longer until the first snapshot is written, or name the file itself",
+        )
+    return max(found, key=lambda p: (os.stat(p).st_mtime_ns, p.name))  # noqa: PTH116
