@@ -1,1 +1,1 @@
-"""Between domain and window: documents, jobs, the engine client (QtCore and QtGui only)."""
+"""What the window asks for: documents, jobs, the engine, thumbnails, settings. QtCore and QtGui only; no widgets, no PyTorch."""
