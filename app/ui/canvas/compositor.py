@@ -113,13 +113,17 @@ class Compositor:
             return
         self._apply_tone(inside)
         painter = QPainter(self.backing)
+        if self._shows_heat:
+            self._draw_heat(painter, inside)
         if self.look.overlay and self.labels is not None and not self.peek:
             self._draw_labels(painter, inside)
-        if self.look.heat and self.confidence is not None and not self.peek:
-            self._draw_heat(painter, inside)
         if self.look.grid and self.viewport.scale >= GRID_SCALE:
             self._draw_grid(painter, inside)
         painter.end()
+
+    @property
+    def _shows_heat(self) -> bool:
+        return self.look.heat and self.confidence is not None and not self.peek
 
     def _image_rect(self) -> QRect:
         return self.device_rect(0, 0, self.viewport.width, self.viewport.height, margin=0)
@@ -160,11 +164,12 @@ class Compositor:
         return block.take(rows - rows[0], axis=0).take(columns - columns[0], axis=1)
 
     def _draw_labels(self, painter: QPainter, rect: QRect) -> None:
+        """Draw the classes; above a heat map as outlines only, so that both can be read."""
         assert self.labels is not None
         reach = max(round(self._ratio * (2 if self.look.contours else 1)), 1)
         sampled = self._sample(self.labels, rect, reach)
         inner = sampled[reach:-reach, reach:-reach]
-        picture = self._fill[inner]
+        picture = np.zeros(inner.shape, np.uint32) if self._shows_heat else self._fill[inner]
         edge = _edges(sampled, reach)
         picture[edge] = self._line[inner[edge]]
         _draw_pixels(painter, rect, picture)
@@ -219,7 +224,7 @@ def _draw_pixels(painter: QPainter, rect: QRect, words: NDArray[np.uint32]) -> N
 def _heat_table() -> NDArray[np.uint32]:
     """Return confidence (0 to 255) -> colour: sure is clear, unsure glows from amber to magenta."""
     doubt = 1.0 - np.arange(256) / 255
-    alpha = np.clip((doubt - 0.04) * 1.9, 0.0, 0.82)
+    alpha = np.clip((doubt - 0.04) * 1.7, 0.0, 0.72)
     stops = np.array([[255, 214, 90], [255, 138, 61], [232, 62, 88], [158, 24, 132]], np.float64)
     position = np.clip(doubt * 1.5, 0, 1) * (len(stops) - 1)
     base = np.minimum(position.astype(int), len(stops) - 2)
