@@ -98,10 +98,12 @@ def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
                 yield path
 
 
-def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Return a sort key that puts numbers in their numerical order and breaks ties by the exact name."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
-    return [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in parts], name
+def natural_key(name: str) -> tuple[list[list[tuple[int, int, str]]], str]:
+    """Return a sort key for paths with ``/``: folder by folder, numbers by value, ties by the exact name."""
+    folders = [re.findall(r"[0-9]+|[^0-9]+", part) for part in name.casefold().split("/")]
+    return [
+        [(0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in parts] for parts in folders
+    ], name
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -63,5 +63,6 @@ def photograph(rng: np.random.Generator, picture: Picture, x: Array, y: Array) -
     picture *= gain.astype(np.float32)
     if rng.uniform() < 0.05:
         picture[:] = picture.mean(-1, keepdims=True)
-    picture += rng.standard_normal(picture.shape, np.float32) * np.float32(rng.uniform(0.004, 0.022))
+    deviation = np.float32(rng.uniform(0.004, 0.022))
+    picture += rng.standard_normal(picture.shape, np.float32) * deviation  # last: as many draws as pixels
     return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
