@@ -25,8 +25,9 @@ _SWAPS = 4  # structures and textures of the swap grid
 def sample_sheet(model: CoordGAN, images: Tensor, *, stage: str) -> Tensor:
     """Draw what ``model`` does with ``images``, as far as its stage has got.
 
-    From top to bottom: the images; their correspondence maps in colour; their reconstructions; a grid in
-    which a row has one structure and a column one texture. While stage ``"gan"`` trains, the grid shows generated images.
+    From top to bottom: images; correspondence maps in colour; reconstructions; a grid in which
+    a row has one structure and a column one texture. While stage ``"gan"`` trains, the grid shows generated
+    images.
 
     Args:
         model: The model, in evaluation mode.

@@ -21,6 +21,7 @@ class Position:
         stage: Index of the stage.
         nimg: Images that this stage has seen.
         batch: Images a step, over all devices; smaller than configured after memory ran out.
+        seen_nimg: Images that all stages have seen.
         salt: Roll-backs so far; each changes the seeds of what follows.
         active_sec: Seconds of work so far.
     """
@@ -28,6 +29,7 @@ class Position:
     stage: int
     nimg: int
     batch: int
+    seen_nimg: int = 0
     salt: int = 0
     active_sec: float = 0.0
 

@@ -153,6 +153,7 @@ class Trainer:
             for _ in range(self._stride):
                 self._means.add(self._step(self.stage, position.nimg, mirror=self.config.train.mirror))
                 position.nimg += position.batch
+                position.seen_nimg += position.batch
                 seen.append(position.batch)
                 if position.nimg >= self.stage.total_nimg:
                     break
@@ -182,7 +183,9 @@ class Trainer:
 
     def _act(self, decision: _Decision) -> Events:
         ends = decision.request is not None or decision.time_is_up
-        if (ends or decision.checkpoint) and not self.group.share(is_finite(self.stage)):
+        done = self.position.nimg >= self.stage.total_nimg
+        writes = ends or done or decision.checkpoint or decision.snapshot
+        if writes and not self.group.share(is_finite(self.stage)):
             yield from self._roll_back("weights became not-a-number")
         elif decision.request == "discard":
             yield self._discard()
@@ -332,11 +335,9 @@ class Trainer:
         self._snapshot_nimg = position.nimg
         if not self.group.leads:
             return
+        position.active_sec = self.pace.active_sec
         with self.pace.working():
-            model = self.stage.export()
-            written = list(
-                outputs.write(self.folder, position.stage, self.name, position.nimg, model, self.source)
-            )
+            written = list(outputs.write(self.folder, self.name, position, self.stage.export(), self.source))
         yield from written
 
     # ---- time ---------------------------------------------------------------------------------------

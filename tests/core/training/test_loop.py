@@ -75,7 +75,7 @@ def test_the_next_stage_begins_with_the_finished_average(
             break
     happened.close()
     state = final_state(tmp_path / "run")
-    assert state["position"] == {"stage": 1, "nimg": 0, "batch": 4, "salt": 0}
+    assert state["position"] == {"stage": 1, "nimg": 0, "batch": 4, "seen_nimg": 40, "salt": 0}
     published = load_file(tmp_path / "run/model.safetensors")
     assert_same(dict(state["model"]), dict(published))
 

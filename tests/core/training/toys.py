@@ -16,6 +16,7 @@ from coordgan_core.config import Config, replace
 from coordgan_core.data.sampler import generator
 from coordgan_core.training import outputs, stages
 from coordgan_core.training.events import Event, SnapshotWritten
+from coordgan_core.training.state import Position
 
 
 class ToyModel(nn.Module):
@@ -78,13 +79,13 @@ class ToyStage:
 
 
 def write_toy_outputs(
-    folder: Any, stage: int, name: str, nimg: int, model: ToyModel, source: Any
+    folder: Any, name: str, position: Position, model: ToyModel, source: Any
 ) -> Iterator[Event]:
-    path = folder.snapshot_path(stage, name, nimg)
+    path = folder.snapshot_path(position.stage, name, position.nimg)
     path.parent.mkdir(exist_ok=True)
     save_file(model.state_dict(), path)
     folder.publish(path)
-    yield SnapshotWritten(path, folder.model_path, name, nimg)
+    yield SnapshotWritten(path, folder.model_path, name, position.nimg)
 
 
 def install(patch: Any, stage: type[ToyStage] = ToyStage) -> None:
