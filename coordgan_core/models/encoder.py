@@ -13,7 +13,7 @@ from coordgan_core.config import EncoderConfig, ModelConfig
 from coordgan_core.coords import check_shape
 from coordgan_core.errors import ConfigError
 from coordgan_core.models.codes import Codes
-from coordgan_core.models.layers import EqualConv, EqualLinear, ResidualDown
+from coordgan_core.models.layers import EqualConv, EqualLinear, ResidualDown, full_precision
 
 BLUR = (1, 2, 1)
 
@@ -49,7 +49,8 @@ class Encoder(nn.Module):  # image -> codes
             ),
         )
         side = config.resolution >> own.downsamplings
-        self.structure = _structure_head(own, side, code_dim)
+        self.structure = _structure_head(own)
+        self.structure_code = EqualLinear(side * side * own.structure_channels, code_dim)
         self.texture = _texture_head(own)
         self.texture_codes = nn.ModuleList(
             EqualLinear(own.texture_channels, code_dim) for _ in range(num_texture_layers(config))
@@ -59,17 +60,16 @@ class Encoder(nn.Module):  # image -> codes
         """Map images ``[B, 3, R, R]`` in [-1, 1] to codes: structure ``[B, D]``, texture ``[B, L, D]``."""
         check_shape(images, f"B 3 {self.resolution} {self.resolution}", "image batch")
         x = self.trunk(images)
-        pooled = self.texture(x).mean(dim=(2, 3))
-        texture = torch.stack([layer(pooled) for layer in self.texture_codes], dim=1)
-        return Codes(self.structure(x).float(), texture.float())
+        where, how = self.structure(x).flatten(1), self.texture(x).mean(dim=(2, 3))
+        with full_precision(x):  # codes become coordinates
+            texture = torch.stack([layer(how.float()) for layer in self.texture_codes], dim=1)
+            return Codes(self.structure_code(where.float()), texture)
 
 
-def _structure_head(config: EncoderConfig, side: int, code_dim: int) -> nn.Sequential:
+def _structure_head(config: EncoderConfig) -> nn.Sequential:
     return nn.Sequential(
         EqualConv(config.max_channels, config.max_channels, 1),
         EqualConv(config.max_channels, config.structure_channels, 1, activation=False),
-        nn.Flatten(),
-        EqualLinear(side * side * config.structure_channels, code_dim),
     )
 
 

@@ -1,8 +1,8 @@
 """The co-occurrence patch discriminator: do these crops come from an image of that texture?
 
-It shows the generator what must stay when only the structure changes: crops of an image with another structure
-but the same texture must look as if taken from the same image (fact sheet section 1.6; Park et al. 2020, Swapping
-Autoencoder).
+It shows the generator what must stay when only the structure changes: crops of an image with another
+structure but the same texture must look as if taken from the same image (fact sheet section 1.6; Park et al.
+2020, Swapping Autoencoder).
 """
 
 from __future__ import annotations

@@ -6,15 +6,14 @@ own position on a regular grid together with w and answers with the position in 
 
     m(p) = tanh( MLP( [p, w] ) )                     p in the canonical grid, m the *correspondence map*.
 
-Two pixels of two images correspond where their maps agree. The generator sees nothing of w but m, so every
-part must be painted from the same canonical positions in every image: correspondence emerges. Nothing here
-    forces m to cover the frame
-or to keep its order; that is the work of the Chamfer loss (`losses.chamfer`) and, where wanted, of the
-fold-over penalty (`losses.geometry`).
+Two pixels of two images correspond where their maps agree. The generator sees nothing of w but m, so
+every part must be painted from the same canonical positions in every image: correspondence emerges.
+Nothing here forces m to cover the frame or to keep its order; that is the work of the Chamfer loss
+(`losses.chamfer`) and, where wanted, of the fold-over penalty (`losses.geometry`).
 
-Beyond the paper, each a field of `WarpConfig`: ``residual`` starts at the identity and learns offsets,
-    ``fourier_bands``
-lets the network bend more finely, ``grid`` and ``squash`` choose the grid's points and the output's range.
+Beyond the paper, each a field of `WarpConfig`: ``residual`` starts at the identity and learns offsets;
+``fourier_bands`` lets the network bend more finely; ``grid`` and ``squash`` choose the grid's points and the
+output's range.
 """
 
 from __future__ import annotations

@@ -1,0 +1,75 @@
+"""Arithmetic, memory layout and compilation of a stage's networks; each with a plain way to fall back on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+M = TypeVar("M", bound=nn.Module)
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Say whether convolutions run in bfloat16; ``auto`` means on CUDA devices that have it."""
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == "bfloat16"
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """Return the context in which networks run; parameters and optimisers stay float32."""
+    return torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=uses_bfloat16(precision, device), cache_enabled=False
+    )
+
+
+def place(module: M, device: torch.device, precision: Precision) -> M:
+    """Move a network to its device, in the layout that its convolutions are fastest in."""
+    module = module.to(device)
+    if device.type == "cuda" or uses_bfloat16(precision, device):
+        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module
+
+
+class Compiled:
+    """Call a network through `torch.compile` if that works here, as it is otherwise.
+
+    The first call tries forward and backward pass once; a failure of the compiler is logged and the plain
+    network serves from then on. Never put a gradient penalty behind it: compiled networks have no second
+    derivatives.
+
+    Args:
+        module: The network; it stays the owner of its parameters.
+        enabled: Whether to compile at all.
+    """
+
+    def __init__(self, module: nn.Module, *, enabled: bool) -> None:
+        self._plain: Callable[..., Tensor] = module
+        self._fast: Callable[..., Tensor] | None = torch.compile(module, dynamic=False) if enabled else None
+        self._parameters = list(module.parameters())
+        self._tried = False
+
+    def __call__(self, *args: object) -> Tensor:
+        """Call the network."""
+        if self._fast is not None and not self._tried:
+            self._try(args)
+        return (self._fast or self._plain)(*args)
+
+    def _try(self, args: tuple[object, ...]) -> None:
+        self._tried = True
+        assert self._fast is not None
+        try:
+            out = self._fast(*args)
+            if out.requires_grad:  # the backward pass is compiled when it is first needed
+                trained = [p for p in self._parameters if p.requires_grad]
+                torch.autograd.grad(out.sum(), trained, allow_unused=True)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            log.warning("torch.compile failed, continuing without it: %s", error)
+            self._fast = None

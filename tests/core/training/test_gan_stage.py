@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from coordgan_core.errors import ShapeError
+from coordgan_core.training.gan import GanStage
+from coordgan_core.training.schedules import gan_weights, is_due, ramp
+from tests.core.tiny import images, tiny_config, tiny_model
+
+CPU = torch.device("cpu")
+
+
+def build(**changes: object) -> GanStage:
+    return GanStage(tiny_config(**changes), tiny_model(**changes), CPU)  # type: ignore[arg-type]
+
+
+def parameters(module: nn.Module) -> list[Tensor]:
+    return [p.detach().clone() for p in module.parameters()]
+
+
+def run(stage: GanStage, first: int, last: int) -> dict[str, Tensor]:
+    stats: dict[str, Tensor] = {}
+    for nimg in range(first, last, 2):
+        stats = dict(stage.step(images(seed=nimg), nimg=nimg))
+    return stats
+
+
+def test_steps_are_finite_and_change_every_network() -> None:
+    stage = build()
+    before = {name: parameters(module) for name, module in stage.modules().items()}
+    stats = run(stage, 0, 8)
+    assert all(value.ndim == 0 and math.isfinite(value) for value in stats.values())
+    assert {"adversarial", "texture_swap", "structure_swap", "warp", "chamfer", "discriminator"} <= set(stats)
+    for name, module in stage.modules().items():
+        assert any(not torch.equal(a, b) for a, b in zip(before[name], parameters(module), strict=True)), name
+
+
+def test_restoring_continues_bit_for_bit() -> None:
+    straight = build()
+    run(straight, 0, 10)
+    first = build()
+    run(first, 0, 4)
+    second = build()
+    run(second, 6, 8)  # anything else, to be overwritten
+    for name, module in second.modules().items():
+        module.load_state_dict(copy.deepcopy(first.modules()[name].state_dict()))
+    for name, optimizer in second.optimizers().items():
+        optimizer.load_state_dict(copy.deepcopy(first.optimizers()[name].state_dict()))
+    run(second, 4, 10)
+    for name, module in straight.modules().items():
+        for a, b in zip(module.parameters(), second.modules()[name].parameters(), strict=True):
+            assert torch.equal(a, b), name
+
+
+def test_penalty_comes_every_lazy_every_steps() -> None:
+    stage = build(**{"train.gan.lazy_every": 3})
+    due = ["r1" in stage.step(images(), nimg=nimg) for nimg in range(0, 12, 2)]
+    assert due == [True, False, False, True, False, False]
+
+
+def test_penalty_moves_the_discriminators_alone() -> None:
+    stage = build()
+    before = parameters(stage.generator)
+    stage._penalise_discriminators(images(), gan_weights(stage.gan, 8), 8)
+    assert all(p.grad is None for p in stage.generator.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, parameters(stage.generator), strict=True))
+    # R1 reaches every weight before the logit; biases behind the last nonlinearity have no influence on it.
+    assert all(p.grad is not None for n, p in stage.discriminator.named_parameters() if n.endswith("weight"))
+
+
+def test_generator_step_leaves_the_discriminators_alone() -> None:
+    stage = build()
+    before = parameters(stage.discriminator), parameters(stage.patch)
+    stage._train_generator(images(), gan_weights(stage.gan, 8), 8)
+    assert all(p.grad is None for p in stage.discriminator.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before[0], parameters(stage.discriminator), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before[1], parameters(stage.patch), strict=True))
+
+
+def test_discriminator_step_leaves_the_generator_alone() -> None:
+    stage = build()
+    stage._train_discriminators(images(), gan_weights(stage.gan, 8), 8)
+    assert all(p.grad is None for p in stage.generator.parameters())
+    assert all(p.grad is not None for p in stage.patch.parameters())
+
+
+def test_export_is_the_moving_average() -> None:
+    stage = build()
+    run(stage, 0, 2)
+    exported = stage.export()
+    want = dict(stage.average.named_parameters())
+    assert all(torch.equal(p, want[n]) for n, p in exported.generator.named_parameters())
+    assert not exported.training
+    assert not any(p.requires_grad for p in exported.parameters())
+    assert exported.generator is not stage.average
+    raw = dict(stage.generator.named_parameters())
+    assert any(not torch.equal(p, raw[n]) for n, p in exported.generator.named_parameters())
+
+
+def test_relativistic_form_adds_r2_and_augmentation_runs() -> None:
+    stage = build(**{"train.gan.adversary": "relativistic", "train.gan.augment": "diff"})
+    stats = stage.step(images(), nimg=0)
+    assert "r2" in stats
+    assert all(math.isfinite(value) for value in stats.values())
+
+
+def test_bfloat16_step_is_finite_and_maps_stay_float32() -> None:
+    stage = build(**{"train.precision": "bfloat16"})
+    stats = stage.step(images(), nimg=4)
+    assert all(math.isfinite(value) for value in stats.values())
+    with stage._autocast(), torch.no_grad():
+        maps, fake, _ = stage._generate(2, torch.Generator().manual_seed(0), swap=False)
+    assert maps.dtype == fake.dtype == torch.float32
+    with torch.no_grad():
+        plain, _, _ = stage._generate(2, torch.Generator().manual_seed(0), swap=False)
+    assert torch.equal(maps, plain)
+
+
+def test_frozen_structure_keeps_the_maps() -> None:
+    stage = build(**{"train.gan.freeze_structure": True})
+    warp, mapping = parameters(stage.generator.warp), parameters(stage.generator.mapping_structure)
+    stats = run(stage, 0, 6)
+    assert "chamfer" not in stats
+    assert "warp" in stats
+    assert all(torch.equal(a, b) for a, b in zip(warp, parameters(stage.generator.warp), strict=True))
+    after = parameters(stage.generator.mapping_structure)
+    assert all(torch.equal(a, b) for a, b in zip(mapping, after, strict=True))
+
+
+def test_odd_batches_are_refused() -> None:
+    with pytest.raises(ShapeError, match="even"):
+        build().step(images(3), nimg=4)
+
+
+def test_learning_rates_are_the_published_ones() -> None:
+    stage = build(**{"train.gan.lazy_every": 16})
+    generator, discriminator = (
+        stage.optimizers()[name].param_groups[0] for name in ("generator", "discriminator")
+    )
+    assert generator["lr"] == pytest.approx(0.0016)
+    assert generator["betas"] == pytest.approx((0.0, 0.99199), abs=1e-5)
+    assert discriminator["lr"] == pytest.approx(0.00188, abs=5e-6)
+    assert discriminator["betas"] == pytest.approx((0.0, 0.99059), abs=1e-5)
+
+
+def test_higher_resolution_starts_where_the_lower_ended() -> None:
+    lower = build()
+    run(lower, 0, 4)
+    changes: dict[str, object] = {
+        "model.resolution": 64,
+        "model.synthesis.upsample_channels": (8, 4),
+        "train.gan.freeze_structure": True,
+    }
+    higher = build(**changes)
+    higher.warm_start(lower.modules())
+    z = torch.randn(2, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(
+        higher.average.warp(higher.average.map_structure(z)),
+        lower.average.warp(lower.average.map_structure(z)),
+    )
+    for a, b in zip(higher.patch.parameters(), lower.patch.parameters(), strict=True):
+        assert torch.equal(a, b)
+    new = higher.generator.synthesis.blocks[-1].state_dict()
+    for name, value in higher.average.synthesis.blocks[-1].state_dict().items():
+        assert torch.equal(value, new[name])
+    stats = higher.step(images(2, 64), nimg=4)
+    assert all(math.isfinite(value) for value in stats.values())
+
+
+def test_published_schedule() -> None:
+    gan = tiny_config(
+        **{
+            "train.gan.adversarial_ramp_nimg": (80_000, 160_000),
+            "train.gan.swap_ramp_nimg": 320_000,
+            "train.gan.structure_swap_from_nimg": 160_000,
+        }
+    ).train.gan
+    start, middle, end = (gan_weights(gan, iteration * 16) for iteration in (0, 7_500, 20_000))
+    assert (start.adversarial, start.texture_swap, start.structure_swap, start.warp) == (1.0, 0.0, 0.0, 0.0)
+    assert start.chamfer == 200.0
+    assert middle.adversarial == pytest.approx(1.5)
+    assert middle.texture_swap == middle.warp == pytest.approx(5 * 7_500 / 20_000)
+    assert (end.adversarial, end.texture_swap, end.structure_swap, end.warp) == (2.0, 5.0, 1.0, 5.0)
+
+
+def test_ramp_without_length_is_a_step() -> None:
+    assert ramp(0, 0, 0, 1.0, 2.0) == 2.0
+    assert [ramp(n, 2, 4, 0.0, 1.0) for n in (0, 2, 3, 4, 9)] == [0.0, 0.0, 0.5, 1.0, 1.0]
+    assert [is_due(n, 4, 2) for n in (0, 4, 8, 12)] == [True, False, True, False]
