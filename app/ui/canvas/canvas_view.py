@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QWidget
 from app.domain.classes import ClassTable
 from app.domain.edits import Box
 from app.services.document import Document
-from app.services.tasks import run_in_worker
+from app.services.tasks import Worker
 from app.ui.canvas.image_view import ImageView
 from app.ui.canvas.options import ToolOptions
 from app.ui.canvas.tools import TOOLS, Pointer, Tool
@@ -28,9 +28,10 @@ class CanvasView(ImageView):
     """Something for the status bar."""
     toolChanged = Signal(str)  # noqa: N815
 
-    def __init__(self, options: ToolOptions, parent: QWidget | None = None) -> None:
+    def __init__(self, options: ToolOptions, worker: Worker, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.options = options
+        self._worker = worker
         self.document: Document | None = None
         self._classes: ClassTable | None = None
         self._tools: dict[str, Tool] = {tool.name: tool(self) for tool in TOOLS}
@@ -100,7 +101,7 @@ class CanvasView(ImageView):
 
     def in_worker(self, work: Callable[[], object], done: Callable[[object], None]) -> None:
         """Run `work` off the window's thread and bring its result back."""
-        run_in_worker(work, done, lambda error: self.say(str(error)))
+        self._worker.run(work, done, self.say)
 
     def contains(self, pointer: Pointer) -> bool:
         """Return whether the pointer is on the image."""

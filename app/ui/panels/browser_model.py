@@ -31,7 +31,7 @@ class BrowserModel(QAbstractListModel):
         self._project = project
         self._ids: NDArray[np.int64] = np.zeros(0, np.int64)
         self._order: NDArray[np.int64] | None = None
-        self._pages: OrderedDict[int, list[ImageRow]] = OrderedDict()
+        self._pages: OrderedDict[int, dict[int, ImageRow]] = OrderedDict()
         self.query = ""
         self.sort = Sort.NAME
         self.descending = False
@@ -110,17 +110,17 @@ class BrowserModel(QAbstractListModel):
 
     def image_row(self, place: int) -> ImageRow | None:
         """Return what the index knows of the image at a place; None when it has just been removed."""
-        page, offset = divmod(place, _PAGE)
+        page = place // _PAGE
         rows = self._pages.get(page)
         if rows is None:
             wanted = [int(i) for i in self._ids[page * _PAGE : (page + 1) * _PAGE]]
-            rows = self._project.rows(wanted)
+            rows = {found.id: found for found in self._project.rows(wanted)}
             self._pages[page] = rows
             while len(self._pages) > _PAGES_KEPT:
                 self._pages.popitem(last=False)
         else:
             self._pages.move_to_end(page)
-        return rows[offset] if offset < len(rows) else None
+        return rows.get(int(self._ids[place]))
 
     # -- Qt ----------------------------------------------------------------------------------------
 

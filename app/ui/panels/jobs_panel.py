@@ -41,7 +41,6 @@ _STATE_TEXTS = {
     JobState.CANCELLED: "cancelled",
     JobState.FAILED: "failed",
 }
-_ENDED = {JobState.DONE, JobState.CANCELLED, JobState.FAILED}
 _ERRORS_SHOWN = 500
 
 
@@ -103,19 +102,17 @@ class JobCard(QFrame):
     def refresh(self) -> None:
         """Show how the job stands."""
         view = self._runner.view(self._id)
-        if view is None:
-            return
         name = _ICONS.get(view.kind, "mdi6.cog-outline")
         self._picture.setPixmap(icon(name, "accent").pixmap(22, 22))
         self._title.setText(view.title)
         self._state.setText(progress_text(view))
         set_role(self._state, "bad" if view.state is JobState.FAILED else "muted")
-        self._bar.setMaximum(1000 if view.progress.total or view.state in _ENDED else 0)
+        self._bar.setMaximum(1000 if view.progress.total or view.is_over else 0)
         done = view.state is JobState.DONE
         self._bar.setValue(1000 if done else round(1000 * view.progress.fraction))
         states = {JobState.FAILED: "failed", JobState.DONE: "done", JobState.PAUSED: "paused"}
         set_property(self._bar, "state", states.get(view.state, ""))
-        ended = view.state in _ENDED
+        ended = view.is_over
         self._pause.setVisible(view.can_pause and view.state is JobState.RUNNING)
         self._resume.setVisible(view.state is JobState.PAUSED)
         self._cancel.setVisible(view.can_cancel and not ended)
@@ -173,6 +170,7 @@ class JobsPanel(QWidget):
         runner.added.connect(self._added)
         runner.changed.connect(self._changed)
         runner.finished.connect(self._changed)
+        runner.removed.connect(self._removed)
         for view in runner.views():
             self._added(view.id)
         self._sync()
@@ -187,17 +185,17 @@ class JobsPanel(QWidget):
         self._sync()
 
     def _changed(self, job_id: int) -> None:
-        if job_id in self._cards and self._runner.view(job_id) is not None:
+        if job_id in self._cards:
             self._cards[job_id].refresh()
-        self._sync()
 
-    def _sync(self) -> None:
-        """Drop the cards of removed jobs."""
-        alive = {view.id for view in self._runner.views()}
-        for job_id in set(self._cards) - alive:
-            card = self._cards.pop(job_id)
+    def _removed(self, job_id: int) -> None:
+        card = self._cards.pop(job_id, None)
+        if card is not None:
             self._list.removeWidget(card)
             card.hide()
             card.deleteLater()
+        self._sync()
+
+    def _sync(self) -> None:
         self._empty.setVisible(not self._cards)
         self._scroll.setVisible(bool(self._cards))

@@ -1,0 +1,153 @@
+"""The review: which image comes next, what was decided, how long it will take."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from app.domain.review import (
+    ReviewCounts,
+    Suggestion,
+    review_counts,
+    review_queue,
+    seconds_left,
+    suggest_next,
+)
+from app.domain.status import Status
+from app.services.session import Session
+from app.ui.texts import tr
+
+_PACES_KEPT = 20
+_LONGEST_PACE_SEC = 300.0
+
+
+class ReviewController(QObject):
+    """Walks through the queue, least certain first; decisions are the session's undoable steps."""
+
+    opened = Signal(int)
+    """Image to look at now."""
+    changed = Signal()
+    """Queue, counts or pace changed."""
+    finished = Signal()
+    """Nothing is left to review."""
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.is_active = False
+        self.class_id: int | None = None
+        self.current: int | None = None
+        self._queue: list[int] = []
+        self._skipped: set[int] = set()
+        self._paces: deque[float] = deque(maxlen=_PACES_KEPT)
+        self._since = time.monotonic()
+
+    # -- queue -------------------------------------------------------------------------------------
+
+    @property
+    def queue(self) -> list[int]:
+        """Images still to look at, least certain first."""
+        return self._queue
+
+    def start(self, first: int | None = None) -> None:
+        """Begin with `first` if it awaits review, else with the least certain image."""
+        self.is_active = True
+        self._skipped.clear()
+        self.reload()
+        if first is not None and first in self._queue:
+            self._open(first)
+        else:
+            self.advance()
+
+    def stop(self) -> None:
+        """Leave the review."""
+        self.is_active = False
+        self.current = None
+        self.changed.emit()
+
+    def set_class(self, class_id: int | None) -> None:
+        """Order by the confidence of one class, or of the whole image."""
+        self.class_id = class_id
+        self.reload()
+        if self.is_active:
+            self.advance()
+
+    def reload(self) -> None:
+        """Ask for the queue again; the image in view stays."""
+        found = review_queue(self._session.project, class_id=self.class_id)
+        self._queue = [int(i) for i in np.asarray(found)]
+        self.changed.emit()
+
+    def _open(self, image_id: int) -> None:
+        self.current = image_id
+        self._since = time.monotonic()
+        self.opened.emit(image_id)
+        self.changed.emit()
+
+    def advance(self) -> None:
+        """Open the least certain image that was not skipped; skipped ones come again at the end."""
+        waiting = [i for i in self._queue if i != self.current]
+        fresh = [i for i in waiting if i not in self._skipped]
+        if not fresh and waiting:
+            self._skipped.clear()
+            fresh = waiting
+        if fresh:
+            self._open(fresh[0])
+        elif not self._queue:
+            self.current = None
+            self.changed.emit()
+            self.finished.emit()
+
+    def upcoming(self, count: int) -> list[int]:
+        """Return the images that come next, to load them ahead."""
+        return [i for i in self._queue if i != self.current and i not in self._skipped][:count]
+
+    # -- decisions ---------------------------------------------------------------------------------
+
+    def accept(self) -> None:
+        """Accept the image in view and go on."""
+        self._decide(Status.ACCEPTED)
+
+    def reject(self) -> None:
+        """Reject the image in view and go on."""
+        self._decide(Status.REJECTED)
+
+    def _decide(self, status: Status) -> None:
+        image_id = self.current
+        if image_id is None:
+            return
+        if status is Status.ACCEPTED:
+            self._session.accept(image_id)
+        else:
+            self._session.reject(image_id)
+        self._paces.append(min(time.monotonic() - self._since, _LONGEST_PACE_SEC))
+        self._queue = [i for i in self._queue if i != image_id]
+        self.advance()
+
+    def skip(self) -> None:
+        """Leave the image in the queue and look at the next one."""
+        if self.current is not None:
+            self._skipped.add(self.current)
+            self.advance()
+
+    # -- figures -----------------------------------------------------------------------------------
+
+    def counts(self) -> ReviewCounts:
+        """Return how many are left and done."""
+        return review_counts(self._session.project)
+
+    def seconds_left(self) -> float | None:
+        """Return how long the rest takes at the present pace, None while that is unknown."""
+        return seconds_left(self.counts().left, self._paces)
+
+    def suggestion(self) -> Suggestion | None:
+        """Return the image that would help the others most as a reference."""
+        return suggest_next(self._session.project)
+
+    def position_text(self) -> str:
+        """Return where the review stands, in words."""
+        counts = self.counts()
+        return tr("{left} left  ·  {done} done", left=f"{counts.left:,}", done=f"{counts.done:,}")
