@@ -14,6 +14,7 @@ What odd images become:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -33,6 +34,9 @@ SUFFIXES = frozenset(
 
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded unless told otherwise (600 MB as RGB): guards against decompression bombs."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels of the upright image, the last two exclusive."""
 
 ORIENTATION_TAG = 0x0112
 _TRANSPOSED = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange width and height
@@ -224,35 +228,31 @@ def _wide_to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(real).astype(np.uint8)
 
 
-class _opened:  # noqa: N801 - used as a function
-    """Context manager: an image whose header was read, with every failure turned into `ImageError`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = Path(path)
-
-    def __enter__(self) -> Image.Image:
-        try:
-            self._image = Image.open(self._path, formats=_FORMATS)
-        except FileNotFoundError:
-            raise ImageError(
-                f"{self._path} is not there", remedy="check the path, or scan the folder again"
-            ) from None
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise ImageError(
-                f"{self._path} is too large ({_reason(error)})",
-                expected=f"at most {MAX_PIXELS / 1e6:.0f} million pixels",
-                remedy="shrink the image or cut it into tiles",
-            ) from error
-        except Exception as error:  # see `_read`
-            raise ImageError(
-                f"{self._path} is not a readable image ({_reason(error)})",
-                expected="a JPEG, PNG, TIFF, WebP, BMP or GIF file",
-                remedy="convert the file, or remove it from the folder",
-            ) from error
-        return self._image
-
-    def __exit__(self, *exception: object) -> None:
-        self._image.close()
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Read an image's header, turning every failure into `ImageError`; close the file in the end."""
+    try:
+        image = Image.open(path, formats=_FORMATS)
+    except FileNotFoundError:
+        raise ImageError(
+            f"{path} is not there",
+            expected="an image file",
+            remedy="check the path, or scan the folder again",
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(
+            f"{path} is too large ({_reason(error)})",
+            expected=f"at most {MAX_PIXELS / 1e6:.0f} million pixels",
+            remedy="shrink the image or cut it into tiles",
+        ) from error
+    except Exception as error:  # see `_read`
+        raise ImageError(
+            f"{path} is not a readable image ({_reason(error)})",
+            expected="a JPEG, PNG, TIFF, WebP, BMP or GIF file",
+            remedy="convert the file, or remove it from the folder",
+        ) from error
+    with image:
+        yield image
 
 
 def _orientation(image: Image.Image, path: Path) -> int:

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from coordgan_core.data.images import Box, list_images
 from coordgan_core.data.pixels import scale_to_unit
-from coordgan_core.data.store import Crop, DecodedFolder, decode_folder
+from coordgan_core.data.store import Crop, decode_images
 from coordgan_core.errors import ConfigError, DataError, ShapeError
 
 
@@ -73,30 +74,59 @@ class ImageSource:
         on_skip: Callable[[Path, str], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> ImageSource:
-        """Decode every image of a folder; unreadable ones are left out and reported.
+        """Decode every image of a folder; see `from_paths` for the other arguments.
 
         Args:
             folder: The images.
             resolution: Side R to which they are resized, in pixels.
             recursive: Whether sub-folders count.
-            cache: Folder that keeps the decoded images as a memory map, found again while no file's name,
-                size or time changes. Without one they stay in memory.
-            crop: ``"whole"`` squeezes the image into the square, as published; ``"centre"`` cuts the
-                largest square.
+            cache: Folder that keeps the decoded images, None to keep them in memory.
+            crop: ``"whole"`` or ``"centre"``.
             on_skip: Called with each file that is left out and the reason.
             progress: Called with (images done, images in all).
 
         Raises:
             DataError: The folder is not there or holds no readable image.
         """
-        decoded: DecodedFolder = decode_folder(
-            folder,
-            resolution,
-            recursive=recursive,
-            cache=cache,
-            crop=crop,
-            on_skip=on_skip,
-            progress=progress,
+        paths = list_images(folder, recursive)
+        if not paths:
+            raise DataError(
+                f"{folder} holds no images",
+                expected="JPEG, PNG, TIFF, WebP, BMP or GIF files",
+                remedy="choose another folder, or include sub-folders",
+            )
+        return cls.from_paths(paths, resolution, cache=cache, crop=crop, on_skip=on_skip, progress=progress)
+
+    @classmethod
+    def from_paths(
+        cls,
+        paths: Sequence[Path],
+        resolution: int,
+        *,
+        boxes: Sequence[Box | None] | None = None,
+        cache: Path | None = None,
+        crop: Crop = "whole",
+        on_skip: Callable[[Path, str], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ImageSource:
+        """Decode images; unreadable ones are left out and reported.
+
+        Args:
+            paths: The files.
+            resolution: Side R to which they are resized, in pixels.
+            boxes: What to cut out of each, in pixels of the upright image.
+            cache: Folder that keeps the decoded images as a memory map, found again while no file's name,
+                size or time changes. Without one they stay in memory.
+            crop: ``"whole"`` squeezes the image into the square, as published; ``"centre"`` cuts the largest
+                square.
+            on_skip: Called with each file that is left out and the reason.
+            progress: Called with (images done, images in all).
+
+        Raises:
+            DataError: None of them can be read.
+        """
+        decoded = decode_images(
+            paths, resolution, boxes=boxes, cache=cache, crop=crop, on_skip=on_skip, progress=progress
         )
         return cls(decoded.store, paths=decoded.paths, skipped=decoded.skipped, rows=decoded.rows)
 
