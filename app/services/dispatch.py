@@ -55,7 +55,11 @@ class Mailbox(QObject):
                     self._pending = False
                     return
                 call = self._calls.popleft()
-            call()
+            try:
+                call()
+            except BaseException:
+                self._again.start()  # one bad call must not hold up the others
+                raise
             if time.monotonic() > until:
                 # the rest after the window has had its turn
                 self._again.start()

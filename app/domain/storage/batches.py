@@ -20,6 +20,7 @@ from app.domain.edits import LabelMap, pack_labels, unpack_labels
 from app.domain.status import Origin, Status
 from app.domain.storage.database import Database
 from app.domain.storage.label_store import LabelStore, is_protected, state_of
+from coordgan_core.errors import LabelError
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,21 @@ class Batches:
         return True
 
     def write_mapping(self, batch: int, image_id: int, table: npt.NDArray[np.uint8]) -> bool:
-        """Send the class ids of an image through ``table`` (``uint8 [256]``); status and provenance stay."""
+        """Send the class ids of an image through ``table`` (``uint8 [256]``); status and provenance stay.
+
+        Raises:
+            LabelError: A stroke on the image does not end.
+        """
+        self._enter_soon(image_id, 60.0)
+        try:
+            changed = self._write_mapping(batch, image_id, table)
+        finally:
+            self._leave(image_id)
+        if changed:
+            self._store.flush(image_id)
+        return changed
+
+    def _write_mapping(self, batch: int, image_id: int, table: npt.NDArray[np.uint8]) -> bool:
         with self._db.write() as connection:
             old = self._store.read(image_id)
             new = table[old]
@@ -251,7 +266,6 @@ class Batches:
             if base is not None:
                 _set_base(connection, image_id, pack_labels(table[unpack_labels(base)]))
             _expect(connection, batch, image_id, state["status"], sequence, state["depth"])
-        self._store.flush(image_id)
         return True
 
     def set_status(self, batch: int, ids: Iterable[int], status: Status) -> list[int]:
@@ -287,7 +301,9 @@ class Batches:
             yield Exchange((), 0, 0, 0)
 
     def _exchange_one(self, batch: int, image_id: int) -> bool:
-        if not self._enter(image_id):
+        try:
+            self._enter_soon(image_id, 2.0)
+        except LabelError:
             return False
         try:
             with self._db.write() as connection:
@@ -362,6 +378,14 @@ class Batches:
                 return False
             self._writing.add(image_id)
             return True
+
+    def _enter_soon(self, image_id: int, timeout_sec: float) -> None:
+        """Wait for the strokes of an image that are on their way to disk."""
+        until = time.monotonic() + timeout_sec
+        while not self._enter(image_id):
+            if time.monotonic() > until:
+                raise LabelError(f"image {image_id} is being painted", remedy="end the stroke and try again")
+            time.sleep(0.01)
 
     def _leave(self, image_id: int) -> None:
         with self._claims_lock:

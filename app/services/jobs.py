@@ -1,0 +1,397 @@
+"""Long work as rows of a list: progress, pause, cancel, errors. The work is a generator of events, run in a thread."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.services.dispatch import Mailbox
+from coordgan_core.errors import CoordError
+from PySide6.QtCore import QObject, Signal
+
+_log = logging.getLogger(__name__)
+_WINDOW_SEC = 10.0
+_MAX_ERRORS = 10_000
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+ENDED = frozenset({JobState.DONE, JobState.CANCELLED, JobState.FAILED})
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far a job is: items done and in all, what it is doing, items a second, seconds left (None: unknown)."""
+
+    done: int = 0
+    total: int = 0
+    text: str = ""
+    per_sec: float = 0.0
+    left_sec: float | None = None
+
+    @property
+    def fraction(self) -> float:
+        """Part that is done, 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class JobError:
+    """What went wrong with one item; the job goes on."""
+
+    name: str
+    message: str
+    image_id: int | None = None
+
+
+@dataclass(frozen=True)
+class JobView:
+    """Everything there is to show of a job."""
+
+    id: int
+    title: str
+    kind: str
+    state: JobState
+    progress: JobProgress
+    errors: tuple[JobError, ...]
+    message: str
+    can_pause: bool
+    can_cancel: bool
+    batch: int | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will happen any more."""
+        return self.state in ENDED
+
+
+class RateMeter:
+    """Items a second over the last ten seconds in which the job was running."""
+
+    def __init__(self) -> None:
+        self._points: collections.deque[tuple[float, int]] = collections.deque()
+
+    def reset(self) -> None:
+        """Forget the past (after a pause)."""
+        self._points.clear()
+
+    def add(self, now_sec: float, progress: JobProgress) -> JobProgress:
+        """Return ``progress`` with its rate and the seconds left."""
+        self._points.append((now_sec, progress.done))
+        while len(self._points) > 2 and now_sec - self._points[0][0] > _WINDOW_SEC:
+            self._points.popleft()
+        first_sec, first = self._points[0]
+        elapsed, done = now_sec - first_sec, progress.done - first
+        if elapsed <= 0 or done <= 0:
+            return progress
+        rate = done / elapsed
+        left = (progress.total - progress.done) / rate if progress.total > 0 else None
+        return dataclasses.replace(progress, per_sec=rate, left_sec=left)
+
+
+class Job(QObject):
+    """One piece of long work. Subclasses do it; they call `_report` and `_end` in the window's thread."""
+
+    changed = Signal()
+    event = Signal(object)
+    finished = Signal()
+
+    def __init__(self, title: str, *, kind: str = "", parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.id = 0
+        self.title = title
+        self.kind = kind
+        self.can_pause = True
+        self.can_cancel = True
+        self.batch: int | None = None
+        self.state = JobState.QUEUED
+        self.message = ""
+        self._progress = JobProgress()
+        self._errors: list[JobError] = []
+        self._meter = RateMeter()
+
+    def view(self) -> JobView:
+        """Return what there is to show."""
+        going = self.state not in ENDED
+        return JobView(
+            self.id,
+            self.title,
+            self.kind,
+            self.state,
+            self._progress,
+            tuple(self._errors),
+            self.message,
+            self.can_pause and going,
+            self.can_cancel and going,
+            self.batch,
+        )
+
+    def start(self) -> None:
+        """Begin."""
+        raise NotImplementedError
+
+    def pause(self) -> None:
+        """Stop after the present item until `resume`."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """Go on."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Stop for good; what is done stays done."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Cancel and wait until nothing runs any more."""
+        self.cancel()
+
+    def _report(self, event: object) -> None:
+        if isinstance(event, JobProgress):
+            self._progress = self._meter.add(time.monotonic(), event)
+            self.changed.emit()
+        elif isinstance(event, JobError):
+            if len(self._errors) < _MAX_ERRORS:
+                self._errors.append(event)
+            self.changed.emit()
+        else:
+            self.event.emit(event)
+
+    def _set_state(self, state: JobState) -> None:
+        if self.state in ENDED or state is self.state:
+            return
+        self.state = state
+        if state in (JobState.PAUSED, JobState.RUNNING):
+            self._meter.reset()
+        self.changed.emit()
+
+    def _end(self, state: JobState, message: str = "") -> None:
+        if self.state in ENDED:
+            return
+        self.message = message
+        self._set_state(state)
+        self.finished.emit()
+
+
+class JobControl:
+    """What the work may ask while it runs, in its own thread."""
+
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
+        self._running = threading.Event()
+        self._running.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the work should stop as soon as it can."""
+        return self._cancelled.is_set()
+
+    def wait_if_paused(self) -> bool:
+        """Block while the job is paused; return whether to go on."""
+        self._running.wait()
+        return not self._cancelled.is_set()
+
+    def pause(self) -> None:
+        """Let the work wait at its next event."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Let the work go on."""
+        self._running.set()
+
+    def cancel(self) -> None:
+        """Stop the work at its next event, paused or not."""
+        self._cancelled.set()
+        self._running.set()
+
+
+Work = Callable[[JobControl], Iterator[object]]
+
+
+class ThreadJob(Job):
+    """Runs a generator of events in a thread; cancelling closes the generator.
+
+    Args:
+        title: What the list calls it.
+        work: Called in the thread; yields `JobProgress`, `JobError` and events of its own.
+        kind: A word by which others recognise it.
+        parent: Qt parent.
+    """
+
+    def __init__(self, title: str, work: Work, *, kind: str = "", parent: QObject | None = None) -> None:
+        super().__init__(title, kind=kind, parent=parent)
+        self._work = work
+        self._control = JobControl()
+        self._mailbox = Mailbox(self)
+        self._thread = threading.Thread(target=self._run, name=f"job {title}", daemon=True)
+        self._latest: JobProgress | None = None
+        self._latest_lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin."""
+        self._set_state(JobState.RUNNING)
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Stop at the next event until `resume`."""
+        if self.state is JobState.RUNNING:
+            self._control.pause()
+            self._set_state(JobState.PAUSED)
+
+    def resume(self) -> None:
+        """Go on."""
+        if self.state is JobState.PAUSED:
+            self._control.resume()
+            self._set_state(JobState.RUNNING)
+
+    def cancel(self) -> None:
+        """Close the generator at its next event."""
+        self._control.cancel()
+
+    def close(self) -> None:
+        """Cancel and wait for the thread."""
+        self._control.cancel()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._mailbox.close()
+        self._end(JobState.CANCELLED)
+
+    def _run(self) -> None:
+        try:
+            work = self._work(self._control)
+            try:
+                cancelled = not self._consume(work)
+            finally:
+                close = getattr(work, "close", None)
+                if close is not None:
+                    close()
+        except CoordError as error:
+            self._finish(JobState.FAILED, str(error))
+        except Exception as error:  # the window must outlive any job
+            _log.exception("job %s failed", self.title)
+            self._finish(JobState.FAILED, f"{type(error).__name__}: {error}")
+        else:
+            self._finish(JobState.CANCELLED if cancelled else JobState.DONE, "")
+
+    def _consume(self, work: Iterator[object]) -> bool:
+        for event in work:
+            if isinstance(event, JobProgress):
+                self._post_progress(event)
+            else:
+                self._mailbox.post(lambda event=event: self._report(event))  # type: ignore[misc]
+            if not self._control.wait_if_paused():
+                return False
+        return True
+
+    def _post_progress(self, progress: JobProgress) -> None:
+        # only the latest counts, however fast the work is
+        with self._latest_lock:
+            waiting = self._latest is not None
+            self._latest = progress
+        if not waiting:
+            self._mailbox.post(self._take_progress)
+
+    def _take_progress(self) -> None:
+        with self._latest_lock:
+            progress, self._latest = self._latest, None
+        if progress is not None:
+            self._report(progress)
+
+    def _finish(self, state: JobState, message: str) -> None:
+        self._mailbox.post(lambda: self._over(state, message))
+
+    def _over(self, state: JobState, message: str) -> None:
+        self._thread.join()
+        self._end(state, message)
+
+
+class JobRunner(QObject):
+    """The list of jobs."""
+
+    added = Signal(int)
+    changed = Signal(int)
+    event = Signal(int, object)
+    finished = Signal(int)
+    removed = Signal(int)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._jobs: dict[int, Job] = {}
+        self._next = 1
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any job is not over."""
+        return any(not job.view().is_over for job in self._jobs.values())
+
+    def start(self, title: str, work: Work, *, kind: str = "") -> int:
+        """Run a generator of events in a thread and return the job's id."""
+        return self.add(ThreadJob(title, work, kind=kind, parent=self))
+
+    def add(self, job: Job) -> int:
+        """Start a job of any sort and return its id."""
+        job.id, self._next = self._next, self._next + 1
+        self._jobs[job.id] = job
+        number = job.id
+        job.changed.connect(lambda: self.changed.emit(number))
+        job.event.connect(lambda event: self.event.emit(number, event))
+        job.finished.connect(lambda: self.finished.emit(number))
+        self.added.emit(number)
+        job.start()
+        return number
+
+    def job(self, job_id: int) -> Job:
+        """Return a job."""
+        return self._jobs[job_id]
+
+    def view(self, job_id: int) -> JobView:
+        """Return what there is to show of a job."""
+        return self._jobs[job_id].view()
+
+    def views(self) -> list[JobView]:
+        """Return all jobs, oldest first."""
+        return [job.view() for job in self._jobs.values()]
+
+    def pause(self, job_id: int) -> None:
+        """Let a job wait at its next item."""
+        self._jobs[job_id].pause()
+
+    def resume(self, job_id: int) -> None:
+        """Let a paused job go on."""
+        self._jobs[job_id].resume()
+
+    def cancel(self, job_id: int) -> None:
+        """Stop a job; what is done stays done."""
+        self._jobs[job_id].cancel()
+
+    def remove(self, job_id: int) -> None:
+        """Take a job that is over off the list; others stay."""
+        job = self._jobs.get(job_id)
+        if job is None or not job.view().is_over:
+            return
+        del self._jobs[job_id]
+        job.close()
+        job.deleteLater()
+        self.removed.emit(job_id)
+
+    def close(self) -> None:
+        """Cancel everything and wait for it."""
+        for job in list(self._jobs.values()):
+            job.cancel()
+        for job in list(self._jobs.values()):
+            job.close()
