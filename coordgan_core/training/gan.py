@@ -293,9 +293,12 @@ class GanStage:
 
 
 def stage_perceptual(config: Config, model: CoordGAN, device: torch.device) -> Perceptual:
-    """Return the configured perceptual loss; the model's embedding may serve if a stage before trains it."""
-    trained = "embedding" in config.train.stages
-    embedding = getattr(model, "embedding", None) if trained else None
+    """Return the configured perceptual loss; a trained embedding of the model may serve, and is frozen."""
+    embedding = model.embedding
+    if embedding is not None and embedding.ready:
+        embedding.to(device).eval().requires_grad_(False)
+    else:
+        embedding = None
     return perceptual_loss(config.train.perceptual, embedding=embedding, device=device)
 
 

@@ -1,4 +1,4 @@
-"""A CoordGAN small enough for tests, and a stand-in for the container where only generator and encoder matter."""
+"""A CoordGAN small enough for tests, in a container of generator and encoder alone."""
 
 from __future__ import annotations
 
