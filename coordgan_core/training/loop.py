@@ -14,6 +14,7 @@ import torch
 from coordgan_core.config import Config, check
 from coordgan_core.data.sampler import ImageSource
 from coordgan_core.errors import DiskFullError
+from coordgan_core.snapshot import inspect
 from coordgan_core.training.distributed import Group, joined
 from coordgan_core.training.events import (
     Decoding,
@@ -35,6 +36,7 @@ def train(
     run: str | Path,
     device: str = "auto",
     labels: str | Path | None = None,
+    start: str | Path | None = None,
 ) -> Iterator[Event]:
     """Train a model on a folder of images; yield what happens.
 
@@ -46,10 +48,12 @@ def train(
         run: Folder of the run, new or empty.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         labels: Folder of label maps of some of the images, whose propagation quality is then reported.
+        start: Model file; its weights are taken over where name and shape agree.
 
     Raises:
         CheckpointError: The run folder is not empty.
         DataError: There are no readable images.
+        ModelError: ``start`` is no model file.
         TrainingDivergedError: Losses became not-a-number again and again; the last good model is kept.
         OutOfMemoryError: Not even the smallest batch fits the device.
         DiskFullError: A file could not be written; the previous checkpoint is intact.
@@ -60,7 +64,9 @@ def train(
         ...     print(event)
     """
     check(config)
-    settings = RunSettings(config, str(images), str(labels) if labels is not None else None, device)
+    if start is not None:
+        inspect(start)  # better now than after all images were decoded
+    settings = RunSettings(config, str(images), _text(labels), device, _text(start))
     with joined(device) as group:
         if group.leads:
             RunFolder.create(run, settings)
@@ -81,6 +87,10 @@ def resume(run: str | Path, *, device: str | None = None) -> Iterator[Event]:
     folder = RunFolder.open(run)
     with joined(device or folder.settings.device) as group:
         yield from _drive(folder, group, resumed=True)
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _drive(folder: RunFolder, group: Group, *, resumed: bool) -> Iterator[Event]:

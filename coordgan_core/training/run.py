@@ -49,6 +49,7 @@ class RunSettings:
     images: str
     labels: str | None = None
     device: str = "auto"
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,15 @@ class RunFolder:
             raise CheckpointError(
                 f"{path} is not empty", expected="a new or empty folder", remedy="choose another folder"
             )
-        document = {"format": FORMAT, "program": __version__, "images": str(Path(settings.images).absolute())}
-        document["labels"] = str(Path(settings.labels).absolute()) if settings.labels else None
-        document |= {"device": settings.device, "config": to_dict(settings.config)}
+        document = {
+            "format": FORMAT,
+            "program": __version__,
+            "images": _absolute(settings.images),
+            "labels": _absolute(settings.labels),
+            "start": _absolute(settings.start),
+            "device": settings.device,
+            "config": to_dict(settings.config),
+        }
         write_json(path / "config.json", document)
         return cls(path, settings)
 
@@ -119,6 +126,7 @@ class RunFolder:
             images=str(document["images"]),
             labels=document.get("labels"),
             device=str(document.get("device", "auto")),
+            start=document.get("start"),
         )
         return cls(path, settings)
 
@@ -237,6 +245,10 @@ class RunFolder:
             (self.path / "lock").unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # something else lies there
             self.path.rmdir()
+
+
+def _absolute(path: str | None) -> str | None:
+    return str(Path(path).absolute()) if path else None
 
 
 def is_run(path: Path) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from coordgan_core.data.sampler import generator
 from coordgan_core.training.stages import HasState, Stage
@@ -53,6 +54,16 @@ def restore_stage(stage: Stage, state: dict[str, Any]) -> None:
         optimizer.load_state_dict(state["optimizers"][name])
     if isinstance(stage, HasState):
         stage.load_state(state["plain"])
+
+
+def take_over(model: nn.Module, path: str) -> str:
+    """Copy the weights of a model file into ``model`` where name and shape agree; say what was done."""
+    from coordgan_core.snapshot import load_model
+
+    found, own = load_model(path).state_dict(), model.state_dict()
+    fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
+    model.load_state_dict(fitting, strict=False)
+    return f"{len(fitting)} of the {len(own)} tensors come from {path}"
 
 
 def is_finite(stage: Stage) -> bool:

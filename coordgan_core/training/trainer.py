@@ -36,6 +36,7 @@ from coordgan_core.training.state import (
     is_out_of_memory,
     restore_stage,
     seeded,
+    take_over,
 )
 from coordgan_core.training.stats import RunningMeans
 
@@ -281,6 +282,9 @@ class Trainer:
         if state is None:
             self.position.nimg = 0
             self.position.salt = salt or 0
+            if self.folder.settings.start:
+                self._model = self._new_model()
+                yield ev.Notice(take_over(self._model, self.folder.settings.start))
             return
         yield from self._check(state)
         self.position = Position(**state["position"])

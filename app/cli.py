@@ -1,0 +1,151 @@
+"""The `coordlabel` command: without a verb it opens the window, with one it works without a window.
+
+Nothing heavy is loaded before it is known what is asked: ``--help`` loads neither Qt nor PyTorch.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coordgan_core._version import __version__
+from coordgan_core.errors import ConfigError, CoordError
+
+if TYPE_CHECKING:
+    import typer
+
+MODULES = ("demo", "train", "propagate", "evaluate", "explore", "models", "doctor")
+"""Modules of `app.commands`, in the order of the help."""
+
+ABOUT = """Label one image, get the folder.
+
+Without a command the window opens: [bold]coordlabel[/bold], or [bold]coordlabel FOLDER[/bold].
+
+Exit codes: 0 done, 1 findings or failure, 2 wrong usage, 130 cancelled.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code.
+
+    Args:
+        argv: Arguments behind the program's name; those of the process if None.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Idle OpenMP threads must sleep: beside a busy window, spinning ones cost a factor of twenty.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if arguments == ["--version"]:
+        sys.stdout.write(f"coordlabel {__version__}\n")
+        return 0
+    if opens_window(arguments):
+        return open_window(arguments)
+    return run_command(arguments)
+
+
+def opens_window(arguments: Sequence[str]) -> bool:
+    """Return whether the arguments name no command but at most an existing file or folder."""
+    if not arguments:
+        return True
+    word = arguments[0]
+    return not word.startswith("-") and Path(word).exists() and word not in command_names()
+
+
+def open_window(arguments: Sequence[str]) -> int:
+    """Open the window, on a folder or project if one is named; return its exit code."""
+    if importlib.util.find_spec("app.launch") is None:
+        sys.stderr.write(
+            "The window is not part of this build. Expected the module app.launch. "
+            "Use the commands instead: `coordlabel --help` lists them.\n"
+        )
+        return 1
+    launch = importlib.import_module("app.launch")
+    return int(launch.main(list(arguments)))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run a command of the command line; return its exit code."""
+    import typer
+
+    group = typer.main.get_command(build_app())
+    _guard(group, as_json="--json" in arguments)
+    try:
+        group.main(args=list(arguments), prog_name="coordlabel")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def command_names() -> frozenset[str]:
+    """Return the names of all commands."""
+    import typer
+
+    group: Any = typer.main.get_command(build_app())
+    return frozenset(group.commands)
+
+
+@functools.cache
+def build_app() -> typer.Typer:
+    """Return the command line application with all commands."""
+    import typer
+
+    app = typer.Typer(
+        help=ABOUT,
+        no_args_is_help=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def options(
+        version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+    ) -> None:
+        if version:
+            typer.echo(f"coordlabel {__version__}")
+            raise typer.Exit
+
+    for name in MODULES:
+        if importlib.util.find_spec(f"app.commands.{name}") is not None:
+            importlib.import_module(f"app.commands.{name}").register(app)
+    return app
+
+
+def _guard(command: Any, *, as_json: bool) -> None:
+    """Turn, in a command and all below it, what a user can cause into a message and an exit code."""
+    for below in getattr(command, "commands", {}).values():
+        _guard(below, as_json=as_json)
+    if command.callback is not None:
+        command.callback = _guarded(command.callback, as_json=as_json)
+
+
+def _guarded(callback: Callable[..., Any], *, as_json: bool) -> Callable[..., Any]:
+    import typer
+
+    @functools.wraps(callback)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return callback(*args, **kwargs)
+        except CoordError as error:
+            report(error, as_json=as_json)
+            raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error
+        except KeyboardInterrupt:
+            sys.stderr.write("\nCancelled.\n")
+            raise typer.Exit(130) from None
+
+    return call
+
+
+def report(error: CoordError, *, as_json: bool) -> None:
+    """Say what was found, expected and can be done: on stderr, with ``--json`` on stdout too."""
+    sys.stderr.write(f"Error: {error}\n")
+    if as_json:
+        from app.commands.output import print_json
+
+        parts = {"found": error.found, "expected": error.expected, "remedy": error.remedy}
+        print_json({"event": "error", "kind": type(error).__name__, **parts})

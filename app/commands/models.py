@@ -1,0 +1,95 @@
+"""`models`: the models that are there, and their cards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.catalogue import find_model, list_models, own_models_folder
+from app.commands.output import console, print_json, print_line
+from coordgan_core.config import to_dict
+from coordgan_core.errors import ModelError
+from coordgan_core.snapshot import ModelInfo, inspect
+
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
+Folder = Annotated[
+    Path | None, typer.Option("--folder", help="Folder of your models instead of the usual one.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="List the models; `models show M` prints a model's card.")
+    group.callback(invoke_without_command=True)(list_all)
+    group.command("show")(show)
+    app.add_typer(group, name="models")
+
+
+def list_all(context: typer.Context, folder: Folder = None, as_json: Json = False) -> None:
+    """List bundled models and your own; one that cannot be read is listed with the reason."""
+    if context.invoked_subcommand is not None:
+        return
+    lines = []
+    for entry in list_models(folder):
+        line: dict[str, Any] = {"name": entry.name, "origin": entry.origin, "path": str(entry.path)}
+        try:
+            line |= summary(inspect(entry.path))
+        except ModelError as error:
+            line["error"] = str(error)
+        lines.append(line)
+    if as_json:
+        print_json({"models": lines})
+    elif not lines:
+        console().print(
+            f"No models yet. Train one with `coordlabel train`; yours go to {own_models_folder()}."
+        )
+    else:
+        for line in lines:
+            print_line(_line(line))
+
+
+def show(
+    model: Annotated[str, typer.Argument(help="Model file, run folder, or name of a model.")],
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a model's header says: its card, its configuration, its size."""
+    info = inspect(find_model(model, folder))
+    if as_json:
+        print_json({"path": str(info.path), **summary(info), "config": to_dict(info.config)})
+        return
+    print_line(f"path: {info.path}")
+    for name, value in summary(info).items():
+        if value not in ("", {}, 0, 0.0, None):
+            print_line(f"{name}: {_shown(value)}")
+
+
+def summary(info: ModelInfo) -> dict[str, Any]:
+    """Return what matters of a model's header as JSON types."""
+    card = info.card.to_json()
+    card.pop("sample_strip", None)  # a picture
+    return {
+        **card,
+        "resolution": info.config.resolution,
+        "parts": [part for part in ("encoder", "embedding", "dense_head") if getattr(info.config, part)],
+        "parameters": info.parameters,
+        "megabytes": round(info.bytes / 1e6, 1),
+        "calibrated": info.calibration is not None,
+    }
+
+
+def _line(line: dict[str, Any]) -> str:
+    if "error" in line:
+        return f"{line['name']}  {line['origin']}  cannot be used: {line['error']}"
+    figures = "  ".join(f"{name} {value:.3f}" for name, value in line["figures"].items())
+    about = line["category"] or line["data_source"] or "category unknown"
+    size = f"{line['resolution']} px  {line['megabytes']} MB"
+    return "  ".join(part for part in (line["name"], line["origin"], about, size, figures) if part)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {item}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,174 @@
+"""`train`, `resume`, `runs`: fit a model to a folder of images."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.output import EXIT_CANCELLED, console, duration, leads, print_json, print_line
+from coordgan_core import config as configuration
+from coordgan_core.config import Config
+from coordgan_core.errors import ConfigError
+from coordgan_core.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from coordgan_core.training.events import Event
+
+DEFAULT_PRESET = "quick-64"
+
+Json = Annotated[bool, typer.Option("--json", help="Write events as JSON lines to stdout.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("train")(train)
+    app.command("resume")(resume)
+    app.command("runs")(runs)
+
+
+def train(
+    images: Annotated[Path, typer.Option(help="Folder of the images, sub-folders included.")],
+    run: Annotated[Path, typer.Option(help="Folder of the run, new or empty.")],
+    preset_name: Annotated[
+        str, typer.Option("--preset", help=f"What to train: {', '.join(PRESETS)}.")
+    ] = DEFAULT_PRESET,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time the whole training may take; 0 for no limit.")
+    ] = None,
+    nimg: Annotated[int | None, typer.Option(help="Length of every stage, in images.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images a step, over all devices.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    device: Device = "auto",
+    labels: Annotated[
+        Path | None, typer.Option(help="Label maps of some of the images, to report quality as it grows.")
+    ] = None,
+    start: Annotated[Path | None, typer.Option(help="Model file whose weights it starts from.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any field of the configuration: train.batch=8.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model on a folder of images; Ctrl+C leaves it resumable."""
+    flags = {"train.minutes": minutes, "train.batch": batch, "train.seed": seed}
+    config = configure(preset_name, flags, settings or [], nimg=nimg)
+
+    from coordgan_core.training.loop import train as start_training
+
+    events = start_training(config, images=images, run=run, device=device, labels=labels, start=start)
+    raise typer.Exit(follow(events, run, as_json=as_json))
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    device: Annotated[str | None, typer.Option(help="Another device than it was started with.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a training, bit for bit where it was."""
+    from coordgan_core.training.loop import resume as resume_training
+
+    raise typer.Exit(follow(resume_training(run, device=device), run, as_json=as_json))
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")] = False,
+) -> None:
+    """List the trainings of a folder and what they are doing."""
+    from coordgan_core.training.run import RunFolder, find_runs
+
+    listed = []
+    for path in find_runs(folder):
+        opened = RunFolder.open(path)
+        status = opened.status()
+        listed.append({"run": path.name, "preset": opened.settings.config.preset, **vars(status)})
+    if as_json:
+        print_json({"folder": str(folder), "runs": listed})
+        return
+    if not listed:
+        console().print(f"There are no runs in {folder}.")
+    for line in listed:
+        share = line["nimg"] / line["total_nimg"] if line["total_nimg"] else 0.0
+        left = f", {duration(line['seconds_left'])} left" if line["state"] == "running" else ""
+        print_line(f"{line['run']}  {line['preset']}  {line['state']}  {line['stage']} {share:.0%}{left}")
+
+
+def configure(
+    preset_name: str, flags: dict[str, Any], settings: list[str], *, nimg: int | None = None
+) -> Config:
+    """Return a preset with the changes of the command line.
+
+    Args:
+        preset_name: Name of the preset.
+        flags: {dotted field: value}; None changes nothing.
+        settings: ``field=value`` texts; values are JSON where they can be, lists also as ``a,b``.
+        nimg: Length of every stage in images.
+
+    Raises:
+        ConfigError: A name, type or range is wrong.
+    """
+    config = preset(preset_name)
+    changes = {name: value for name, value in flags.items() if value is not None}
+    for setting in settings:
+        name, sign, text = setting.partition("=")
+        if not sign:
+            raise ConfigError(f"--set {setting}", expected="FIELD=VALUE, such as train.batch=8")
+        changes[name.strip()] = _parsed(text.strip())
+    config = configuration.replace(config, **changes)
+    if nimg is not None:
+        lengths = {f"train.{stage}.total_nimg": nimg for stage in config.train.stages}
+        config = configuration.replace(config, **lengths)
+    return config
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return [_parsed(part) for part in text.split(",")] if "," in text else text
+
+
+def follow(events: Iterator[Event], run: Path, *, as_json: bool) -> int:
+    """Show the events of a training until it ends; return the exit code."""
+    from app.commands.train_view import TrainView
+    from coordgan_core.training.events import Paused, to_dict
+
+    cancelled = False
+    with _pausing(run) as asked, TrainView(console(), quiet=not leads()) as view:
+        for event in events:
+            if as_json and leads():
+                print_json(to_dict(event))
+            view.show(event)
+            cancelled = isinstance(event, Paused) and bool(asked)
+    return EXIT_CANCELLED if cancelled else 0
+
+
+@contextlib.contextmanager
+def _pausing(run: Path) -> Iterator[list[int]]:
+    """Make the first Ctrl+C (or SIGTERM) a request to pause, the second an interrupt; yield those so far."""
+    from coordgan_core.training.run import RunFolder, is_run
+
+    asked: list[int] = []
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if asked or not is_run(run):
+            raise KeyboardInterrupt
+        asked.append(number)
+        if leads():
+            sys.stderr.write("\nPausing: a checkpoint is being written. Ctrl+C again stops at once.\n")
+            RunFolder.open(run).request("pause")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app import cli
+from app.cli import main
+from coordgan_core._version import __version__
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"coordlabel {__version__}\n"
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in ("demo", "train", "resume", "runs", "maps", "swap", "track", "models", "doctor"):
+        assert f" {name} " in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["--no-such-option"],
+        ["train"],
+        ["train", "--images", "x", "--run", "y", "--preset", "nope"],
+        ["train", "--images", "x", "--run", "y", "--preset", "paper-128", "--set", "train.batch"],
+        ["train", "--images", "x", "--run", "y", "--preset", "paper-128", "--set", "train.batch=1"],
+        ["train", "--images", "x", "--run", "y", "--preset", "paper-128", "--set", "train.nothing=1"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    streams = capsys.readouterr()
+    assert streams.err
+    assert "Traceback" not in streams.err
+
+
+def test_an_error_says_what_was_found_expected_and_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["resume", str(tmp_path)]) == 1
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.startswith(f"Error: {tmp_path} holds no training. Expected a run folder")
+    assert streams.err.count("\n") == 1
+
+
+def test_with_json_an_error_is_an_object_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", str(tmp_path), "--json"]) == 1
+    error = json.loads(capsys.readouterr().out)
+    assert error["event"] == "error"
+    assert error["kind"] == "CheckpointError"
+    assert error["found"] == f"{tmp_path} holds no training"
+
+
+def test_only_no_command_or_a_path_opens_the_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "train").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert cli.opens_window([])
+    assert cli.opens_window(["photos"])
+    assert cli.opens_window([str(tmp_path)])
+    assert not cli.opens_window(["train"])  # a command goes before a folder of that name
+    assert not cli.opens_window(["nowhere"])
+    assert not cli.opens_window(["--help"])
+
+
+def test_the_window_gets_the_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    class Launch:
+        @staticmethod
+        def main(arguments: list[str]) -> int:
+            seen.append(arguments)
+            return 7
+
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(cli.importlib, "import_module", lambda name: Launch)
+    assert cli.open_window([str(tmp_path)]) == 7
+    assert seen == [[str(tmp_path)]]
+
+
+def test_an_interrupt_exits_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from app.commands import doctor
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "examine", interrupted)
+    assert main(["doctor"]) == 130
+    assert "Cancelled" in capsys.readouterr().err
