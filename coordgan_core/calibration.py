@@ -1,0 +1,134 @@
+"""Calibration: turns raw scores of pixels into confidences, so that about 80 % of the pixels at 0.8 are right. Numpy only."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coordgan_core.metrics import CalibrationError
+
+FEATURES = ("moved", "refined", "reliability")
+"""Per pixel, as logits: probability of the label when the map errs by `position_sigma`; refined probability; reliability."""
+_LIMIT = 6.0
+_PIXELS_PER_IMAGE = 400.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Logistic map from `FEATURES` to confidence (Platt 1999), and the position error its first feature allows for.
+
+    The defaults are a prior, fitted on faces; `fit` starts from them.
+    """
+
+    position_sigma: float = 0.06
+    """Standard error of correspondence maps, in canonical units."""
+    weights: tuple[float, ...] = (0.85, 0.25, 0.0)
+    intercept: float = 0.0
+    ece: float = math.nan
+    """Expected calibration error when it was fitted; nan: never measured."""
+    images: int = 0
+    """Images it was fitted on."""
+
+    def apply(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the confidence ``[...]`` of features ``[3, ...]``, 0 to 1."""
+        z = np.tensordot(np.asarray(self.weights, np.float32), _clip(features), 1) + np.float32(
+            self.intercept
+        )
+        return np.asarray(1.0 / (1.0 + np.exp(-z)), np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types (an ``ece`` that is nan becomes null)."""
+        values = dataclasses.asdict(self)
+        return values | {"weights": list(self.weights), "ece": None if math.isnan(self.ece) else self.ece}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Calibration:
+        """Build from JSON; what is missing or malformed keeps its default."""
+        default = cls()
+        weights = value.get("weights")
+        usable = isinstance(weights, list) and len(weights) == len(FEATURES) and all(map(_is_number, weights))
+        numbers = {
+            name: float(value[name])
+            for name in ("position_sigma", "intercept", "ece")
+            if _is_number(value.get(name))
+        }
+        images = value.get("images")
+        return dataclasses.replace(
+            default,
+            **numbers,
+            weights=tuple(map(float, weights)) if usable and weights else default.weights,
+            images=images if isinstance(images, int) else 0,
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _clip(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.clip(features, -_LIMIT, _LIMIT)
+
+
+def logit(probability: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return log(p / (1 - p)), limited to [-6, 6]."""
+    p = np.clip(np.asarray(probability, np.float32), 1e-4, 1 - 1e-4)
+    return _clip(np.asarray(np.log(p / (1 - p)), np.float32))
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image whose truth is known: features ``[3, N]`` of its pixels, and whether their labels are right, ``[N]``."""
+
+    features: npt.NDArray[np.float32]
+    correct: npt.NDArray[np.bool_]
+
+
+def fit(examples: list[Example], start: Calibration | None = None) -> Calibration:
+    """Fit a calibration to images with known truth by penalised logistic regression (Newton).
+
+    Pixels of one image are not independent, so an image counts as 400 of them, and ``start`` as a prior of
+    the weight of half an
+    image: with a single example the result stays near ``start``.
+
+    Args:
+        examples: Images with known truth, labelled with `Calibration.position_sigma` of ``start``.
+        start: The prior; the default calibration if None.
+    """
+    prior = start or Calibration()
+    if not examples:
+        return prior
+    center = np.array([*prior.weights, prior.intercept])
+    theta = center.copy()
+    precision = np.diag([0.5 * _PIXELS_PER_IMAGE * 0.25] * len(center))
+    for _ in range(25):
+        gradient, hessian = precision @ (theta - center), precision.copy()
+        for example in examples:
+            x = np.concatenate(
+                [_clip(example.features), np.ones((1, len(example.correct)), np.float32)]
+            ).astype(float)
+            p = 1.0 / (1.0 + np.exp(-theta @ x))
+            scale = _PIXELS_PER_IMAGE / max(len(p), 1)
+            gradient += scale * (x @ (p - example.correct))
+            hessian += scale * (x * (p * (1 - p))) @ x.T
+        step = np.linalg.solve(hessian, gradient)
+        theta = theta - step * min(1.0, 2.0 / (np.abs(step).max() + 1e-9))
+        if np.abs(step).max() < 1e-5:
+            break
+    fitted = dataclasses.replace(
+        prior, weights=tuple(map(float, theta[:-1])), intercept=float(theta[-1]), images=len(examples)
+    )
+    return dataclasses.replace(fitted, ece=expected_error(fitted, examples))
+
+
+def expected_error(calibration: Calibration, examples: list[Example]) -> float:
+    """Return the expected calibration error of ``calibration`` on ``examples``."""
+    error = CalibrationError()
+    for example in examples:
+        error.add(calibration.apply(example.features), example.correct)
+    return error.ece()

@@ -1,0 +1,236 @@
+"""From photographs of any size to correspondence maps: devices, batches and caches around a model."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from coordgan_core import coords
+from coordgan_core.data.images import resize
+from coordgan_core.data.pixels import to_tensor
+from coordgan_core.errors import ConfigError, OutOfMemoryError
+from coordgan_core.files import atomic_path
+
+Image = npt.NDArray[np.uint8]
+
+
+class HasCorrespondence(Protocol):
+    """What a `CoordGAN` returns for a batch: maps, reliability, and descriptors if it has them."""
+
+    map: Tensor
+    reliability: Tensor
+    descriptors: Tensor | None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What the network says about one image; float32 on the CPU, at the network's resolution."""
+
+    map: Tensor
+    """Correspondence map, ``[2, h, w]``."""
+    reliability: Tensor
+    """How sure the network is of the map, ``[h, w]``, 0 to 1."""
+    descriptors: Tensor | None = None
+    """Unit descriptors, ``[C, h, w]``, where the model has them."""
+
+    def code(self) -> npt.NDArray[np.float32]:
+        """Return a short description for comparing images: the map's offset at 8 x 8, ``[128]``."""
+        small = coords.resize_map(self.map[None], 8, 8) - coords.canonical_grid(8, 8)[None]
+        return np.asarray(small.flatten().numpy(), np.float32)
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device called ``name``; ``"auto"`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        ConfigError: The device is unknown or not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"the device {name!r} cannot be used ({str(error).splitlines()[0]})",
+            expected="auto, cpu, cuda or cuda:N",
+            remedy="run `coordlabel doctor` to see which devices are there",
+        ) from error
+    return device
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Tell whether convolutions in bfloat16 are faster than in float32: all recent GPUs, CPUs with AMX."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    check = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(check()) if device.type == "cpu" and check is not None else False
+
+
+class Predictor:
+    """A model ready for use on photographs.
+
+    Args:
+        model: A `CoordGAN`, or anything with ``correspondence(images)`` and ``config.resolution``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        precision: Arithmetic of the convolutions; coordinates are float32 always.
+        batch: Images at once; 0 chooses for the device.
+        threads: CPU threads of PyTorch, for the whole process; 0 leaves them.
+        cache: Where maps are kept; None computes always.
+
+    Example:
+        >>> predictor = Predictor(coordgan_core.load("faces.safetensors"))  # doctest: +SKIP
+        >>> analysis = predictor.analyse([image])[0]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        batch: int = 0,
+        threads: int = 0,
+        cache: AnalysisCache | None = None,
+    ) -> None:
+        self.device = choose_device(device)
+        self.model = model
+        self.resolution: int = model.config.resolution
+        if isinstance(model, nn.Module):
+            model.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        if threads:
+            torch.set_num_threads(threads)
+        fast = has_fast_bfloat16(self.device)
+        self._bfloat16 = precision == "bfloat16" or (precision == "auto" and fast)
+        self.batch = batch or (64 if self.device.type == "cuda" else 8)
+        self.cache = cache
+
+    def analyse(self, images: Sequence[Image]) -> list[Analysis]:
+        """Return the analysis of every image, ``uint8 [H, W, 3]`` of any sizes.
+
+        Whole images are resized to the network's square, so positions in them are relative to their sides.
+
+        Raises:
+            OutOfMemoryError: Not even one image fits the device.
+        """
+        keys = [self.cache.key(image) for image in images] if self.cache else []
+        results: list[Analysis | None] = (
+            [self.cache.get(key) for key in keys] if self.cache else [None] * len(images)
+        )
+        todo = [i for i, result in enumerate(results) if result is None]
+        for start in range(0, len(todo), self.batch):
+            part = todo[start : start + self.batch]
+            for i, analysis in zip(part, self._forward([images[i] for i in part]), strict=True):
+                results[i] = analysis
+                if self.cache:
+                    self.cache.put(keys[i], analysis)
+        return [result for result in results if result is not None]
+
+    def _forward(self, images: Sequence[Image]) -> list[Analysis]:
+        side = self.resolution
+        pixels = np.stack([resize(image, side, side) for image in images])
+        try:
+            with torch.inference_mode(), self._autocast():
+                batch = to_tensor(pixels, self.device).contiguous(memory_format=torch.channels_last)
+                found: HasCorrespondence = self.model.correspondence(batch)
+        except torch.cuda.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            if len(images) == 1:
+                raise OutOfMemoryError(
+                    "one image does not fit the memory of the device",
+                    remedy="close other programs that use the device, or choose the device cpu",
+                ) from error
+            half = self.batch = len(images) // 2
+            return self._forward(images[:half]) + self._forward(images[half:])
+        return list(_split(found))
+
+    @contextlib.contextmanager
+    def _autocast(self) -> Iterator[None]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            yield
+
+
+def _split(found: HasCorrespondence) -> Iterator[Analysis]:
+    maps, reliability = found.map.float().cpu(), found.reliability.float().cpu()
+    descriptors = None if found.descriptors is None else found.descriptors.float().cpu()
+    for i in range(len(maps)):
+        # clones: views would keep the whole batch alive, and inference tensors cannot be used elsewhere
+        one = None if descriptors is None else _plain(descriptors[i])
+        yield Analysis(_plain(maps[i]), _plain(reliability[i, 0]), one)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return torch.from_numpy(tensor.numpy().copy())
+
+
+class AnalysisCache:
+    """Maps by (content of the image, model), as float16: in memory, and in a folder if one is given.
+
+    With it, propagating again after an edit of the reference runs no network. Descriptors are not kept.
+
+    Args:
+        model_id: What tells models apart, such as the fingerprint of the model file.
+        folder: Where maps are kept between runs; None keeps them in memory only.
+        entries: How many maps stay in memory.
+    """
+
+    def __init__(self, model_id: str, *, folder: Path | None = None, entries: int = 4096) -> None:
+        self._model_id = model_id
+        self._folder = folder
+        self._entries = entries
+        self._memory: OrderedDict[str, npt.NDArray[np.float16]] = OrderedDict()
+
+    def key(self, image: Image) -> str:
+        """Return the key of an image: a digest of its pixels, its size and the model."""
+        digest = hashlib.blake2b(repr((self._model_id, image.shape)).encode(), digest_size=20)
+        digest.update(np.ascontiguousarray(image).data)
+        return digest.hexdigest()
+
+    def get(self, key: str) -> Analysis | None:
+        """Return what is kept under ``key``, None if nothing usable is."""
+        values = self._memory.get(key)
+        if values is None and self._folder is not None:
+            values = self._read(self._path(key))
+            if values is not None:
+                self._remember(key, values)
+        if values is None:
+            return None
+        self._memory.move_to_end(key)
+        tensor = torch.from_numpy(values.astype(np.float32))
+        return Analysis(tensor[:2], tensor[2])
+
+    def put(self, key: str, analysis: Analysis) -> None:
+        """Keep map and reliability of ``analysis`` under ``key``."""
+        values = torch.cat([analysis.map, analysis.reliability[None]]).numpy().astype(np.float16)
+        self._remember(key, values)
+        if self._folder is not None:
+            with atomic_path(self._path(key)) as temporary, temporary.open("wb") as stream:
+                np.save(stream, values, allow_pickle=False)
+
+    def _remember(self, key: str, values: npt.NDArray[np.float16]) -> None:
+        self._memory[key] = values
+        self._memory.move_to_end(key)
+        while len(self._memory) > self._entries:
+            self._memory.popitem(last=False)
+
+    def _path(self, key: str) -> Path:
+        assert self._folder is not None
+        return self._folder / key[:2] / f"{key}.npy"
+
+    @staticmethod
+    def _read(path: Path) -> npt.NDArray[np.float16] | None:
+        try:
+            values: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None  # absent or damaged: it is computed again
+        return values if values.dtype == np.float16 and values.ndim == 3 and len(values) == 3 else None

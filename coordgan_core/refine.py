@@ -1,0 +1,255 @@
+"""Edge-aware refinement: soft labels at network resolution -> label map at the image's own size.
+
+Two steps, both weighted by fields of `RefineConfig`: a per-image colour model (one Lab Gaussian a part,
+learned from the image's own soft labels by EM) pulls pixels to the part whose colours they have; the Fast
+Global Smoother (Min et al. 2014) then aligns the borders with the image's edges. The work is done at a
+capped size, whatever the size of the photograph; only the last up-sampling touches every pixel, and in
+strips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from coordgan_core.data.images import resize
+from coordgan_core.errors import ShapeError
+from coordgan_core.labels import LabelMap
+
+Image = npt.NDArray[np.uint8]
+Soft = npt.NDArray[np.float32]
+_STRIP_PIXELS = 1 << 21
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """Options of the refinement; `RefineConfig(colour_weight=0, smooth_lambda=0)` only up-samples."""
+
+    work_px: int = 384
+    """Longer side at which borders are smoothed."""
+    colour_px: int = 128
+    """Longer side at which the colour model works."""
+    colour_weight: float = 0.3
+    """Weight of the colour model's log-likelihood against the propagated labels; 0 switches it off."""
+    colour_rounds: int = 2
+    """Rounds of expectation and maximisation."""
+    max_area_change: float = 0.4
+    """A part whose area changes by a larger share keeps its propagated labels."""
+    smooth_lambda: float = 10.0
+    """Strength of the smoother at 128 px; 0 switches it off. Grows with the square of the working size."""
+    smooth_sigma: float = 4.0
+    """Colour difference, 0 to 255, across which the smoother does not reach."""
+    min_part_px: float = 12.0
+    """A part of fewer pixels at `colour_px` gets no colour model."""
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A label map at the image's own size, and what it was made from.
+
+    ``soft`` are the refined soft labels at working size, ``[len(classes), h, w]``; ``reverted`` are the
+    class ids that the safeguard put back.
+    """
+
+    labels: LabelMap
+    soft: Soft
+    classes: tuple[int, ...]
+    reverted: tuple[int, ...]
+
+
+def refine(
+    soft: Soft, image: Image, config: RefineConfig | None = None, *, classes: Sequence[int] = ()
+) -> Refined:
+    """Refine propagated soft labels with the photograph.
+
+    Args:
+        soft: ``[K, h, w]``, each pixel sums to 1, covering the whole image at any size and aspect.
+        image: The query, ``uint8 [H, W, 3]``.
+        config: Options.
+        classes: Class ids of the K channels; 0 to K - 1 by default.
+
+    Returns:
+        The label map ``uint8 [H, W]`` and the soft labels it came from; classes that win nowhere are left
+        out.
+
+    Raises:
+        ShapeError: The arrays have another layout.
+    """
+    config = config or RefineConfig()
+    ids = tuple(classes) or tuple(range(len(soft)))
+    if soft.ndim != 3 or len(ids) != len(soft) or image.ndim != 3 or image.shape[2] != 3:
+        raise ShapeError(
+            f"soft labels {list(soft.shape)} of {len(ids)} classes and an image {list(image.shape)}",
+            expected="[K, h, w] of K classes and [H, W, 3]",
+        )
+    soft, ids = _present(soft, ids)
+    reverted: tuple[int, ...] = ()
+    if config.colour_weight > 0 and len(ids) > 1:
+        soft, lost = apply_colour_model(soft, image, config)
+        reverted = tuple(ids[k] for k in lost)
+    if config.smooth_lambda > 0 and len(ids) > 1:
+        soft = _smooth(soft, image, config)
+    height, width = image.shape[:2]
+    return Refined(upsample_labels(soft, ids, width, height), soft, ids, reverted)
+
+
+def _present(soft: Soft, ids: tuple[int, ...]) -> tuple[Soft, tuple[int, ...]]:
+    """Keep the classes that have a noticeable probability anywhere."""
+    keep = np.flatnonzero(soft.reshape(len(soft), -1).max(1) > 0.2)
+    if len(keep) == 0:
+        keep = np.array([0])
+    kept = np.ascontiguousarray(soft[keep], np.float32)
+    kept /= np.maximum(kept.sum(0, keepdims=True), 1e-6)
+    return kept, tuple(ids[k] for k in keep)
+
+
+def _capped(image: Image, longest: int) -> tuple[int, int]:
+    """Return (width, height) of the image shrunk to ``longest`` pixels; never enlarged."""
+    height, width = image.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _resize_soft(soft: Soft, width: int, height: int) -> Soft:
+    if soft.shape[1:] == (height, width):
+        return soft
+    return np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in soft])
+
+
+def apply_colour_model(soft: Soft, image: Image, config: RefineConfig) -> tuple[Soft, tuple[int, ...]]:
+    """Weigh soft labels ``[K, h, w]`` by per-image colour models, with the area safeguard.
+
+    p'(k | x) ~ p(k | x) N(colour(x); k)^weight, with one Gaussian in Lab a part, estimated from p' itself
+    (EM).
+
+    Returns:
+        Soft labels at `RefineConfig.colour_px`, and the indices of the parts that were put back.
+    """
+    width, height = _capped(image, config.colour_px)
+    small = cv2.cvtColor(resize(image, width, height), cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.float32)
+    centred = (small - small.mean(0)) / (small.std(0) + 1.0)
+    before = _resize_soft(soft, width, height).reshape(len(soft), -1)
+    weights = np.full(len(soft), config.colour_weight, np.float32)
+    after = _expectation_maximisation(before, centred, weights, config)
+    change = np.abs(_areas(after) - _areas(before)) / np.maximum(_areas(before), 1.0)
+    lost = np.flatnonzero(change > config.max_area_change)
+    if len(lost):
+        weights[lost] = 0.0
+        after = _expectation_maximisation(before, centred, weights, config)
+        after = _put_back(before, after, lost)
+    return after.reshape(len(soft), height, width), tuple(int(k) for k in lost)
+
+
+def _areas(soft: Soft) -> npt.NDArray[np.float64]:
+    return np.bincount(soft.argmax(0), minlength=len(soft)).astype(np.float64)
+
+
+def _put_back(before: Soft, after: Soft, lost: npt.NDArray[np.int64]) -> Soft:
+    """Give the lost parts the probabilities they had; the others share what remains as the colour model says."""
+    rest = np.delete(np.arange(len(before)), lost)
+    result = before.copy()
+    room = 1.0 - before[lost].sum(0)
+    result[rest] = after[rest] * (room / np.maximum(after[rest].sum(0), 1e-6))
+    return result
+
+
+def _expectation_maximisation(
+    prior: Soft, colours: npt.NDArray[np.float32], weights: npt.NDArray[np.float32], config: RefineConfig
+) -> Soft:
+    posterior = prior
+    log_prior = np.log(np.maximum(prior, 1e-4))
+    # the features of a quadratic form: one matrix product gives all moments, one all log-likelihoods
+    rows, columns = np.triu_indices(3)
+    ones = np.ones((len(colours), 1), np.float32)
+    features = np.concatenate([colours[:, rows] * colours[:, columns], colours, ones], axis=1)
+    for _ in range(config.colour_rounds):
+        # soft tails of large neighbours would drown small parts, so only the winner counts
+        moments = np.where(posterior == posterior.max(0), posterior, np.float32(0)) @ features
+        likelihood = _quadratic_forms(moments.astype(np.float64), config) @ features.T
+        # parts with weight 0 neither win nor lose: they take the mean of the others
+        likelihood -= np.einsum("kn,kn->n", posterior, likelihood)
+        posterior = np.exp(np.minimum(log_prior + weights[:, None] * likelihood, 30.0))
+        posterior /= np.maximum(posterior.sum(0), 1e-12)
+    return posterior
+
+
+def _quadratic_forms(moments: npt.NDArray[np.float64], config: RefineConfig) -> npt.NDArray[np.float32]:
+    """Turn each part's moments ``[K, 10]`` (products, colours, count) into its log-likelihood's coefficients."""
+    everything, _ = _gaussian(moments.sum(0))
+    forms = np.zeros_like(moments)
+    rows, columns = np.triu_indices(3)
+    for k, moment in enumerate(moments):
+        mass = moment[9]
+        spread, mean = (everything, np.zeros(3)) if mass < config.min_part_px else _gaussian(moment)
+        trust = mass / (mass + 50.0)  # small parts lean on the spread of the whole image
+        spread = trust * spread + (1 - trust) * everything + 0.02 * np.eye(3)
+        precision = np.linalg.inv(spread)
+        forms[k, :6] = -0.5 * (precision * (2.0 - np.eye(3)))[rows, columns]  # mixed products occur twice
+        forms[k, 6:9] = precision @ mean
+        forms[k, 9] = -0.5 * (mean @ precision @ mean + np.linalg.slogdet(spread)[1])
+    return forms.astype(np.float32)
+
+
+def _gaussian(moment: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return covariance ``[3, 3]`` and mean ``[3]`` of the moments ``[10]`` of weighted colours."""
+    mass = max(float(moment[9]), 1e-6)
+    mean = moment[6:9] / mass
+    products = np.zeros((3, 3))
+    products[np.triu_indices(3)] = moment[:6] / mass
+    products = products + np.triu(products, 1).T
+    return products - np.outer(mean, mean), mean
+
+
+def _smooth(soft: Soft, image: Image, config: RefineConfig) -> Soft:
+    """Smooth soft labels along, not across, the edges of the image, at `RefineConfig.work_px`."""
+    width, height = _capped(image, config.work_px)
+    guide = resize(image, width, height)
+    strength = config.smooth_lambda * (max(width, height) / 128.0) ** 2
+    smoother = cv2.ximgproc.createFastGlobalSmootherFilter(guide, strength, config.smooth_sigma)
+    planes = _resize_soft(soft, width, height)
+    # the last class follows from the others: they sum to 1, and the smoother is linear
+    smoothed = np.empty_like(planes)
+    for k in range(len(planes) - 1):
+        smoothed[k] = smoother.filter(planes[k])
+    smoothed[-1] = 1.0 - smoothed[:-1].sum(0)
+    return np.clip(smoothed, 0.0, 1.0)
+
+
+def upsample_labels(soft: Soft, classes: Sequence[int], width: int, height: int) -> LabelMap:
+    """Return the label map ``uint8 [height, width]`` of soft labels ``[K, h, w]``: bilinear, then the largest.
+
+    Works on 8-bit probabilities and in strips, so that memory does not grow with the photograph.
+    """
+    planes = [np.rint(plane * 255.0).astype(np.uint8) for plane in soft]
+    labels = np.full((height, width), classes[0], np.uint8)
+    h = soft.shape[1]
+    rows = max(64, _STRIP_PIXELS // max(width, 1))
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        best = _strip(planes[0], top, bottom, width, height, h)
+        for plane, class_id in zip(planes[1:], classes[1:], strict=True):
+            other = _strip(plane, top, bottom, width, height, h)
+            np.copyto(labels[top:bottom], np.uint8(class_id), where=other > best)
+            best = cv2.max(best, other)
+    return labels
+
+
+def _strip(plane: Image, top: int, bottom: int, width: int, height: int, h: int) -> Any:
+    """Return rows ``top`` to ``bottom`` of ``plane`` enlarged to ``width x height``, without enlarging the rest."""
+    if (top, bottom) == (0, height):
+        return cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
+    y = (np.arange(top, bottom, dtype=np.float32) + 0.5) * (h / height) - 0.5
+    x = (np.arange(width, dtype=np.float32) + 0.5) * (plane.shape[1] / width) - 0.5
+    grid_x, grid_y = np.broadcast_to(x, (len(y), width)), np.broadcast_to(y[:, None], (len(y), width))
+    return cv2.remap(
+        plane,
+        np.ascontiguousarray(grid_x),
+        np.ascontiguousarray(grid_y),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
