@@ -30,6 +30,7 @@ class Look:
     contours: bool = False
     heat: bool = False
     grid: bool = True
+    grid_scale: float = GRID_SCALE
     brightness: float = 0.0
     contrast: float = 0.0
 
@@ -117,7 +118,7 @@ class Compositor:
             self._draw_heat(painter, inside)
         if self.look.overlay and self.labels is not None and not self.peek:
             self._draw_labels(painter, inside)
-        if self.look.grid and self.viewport.scale >= GRID_SCALE:
+        if self.look.grid and self.viewport.scale >= self.look.grid_scale:
             self._draw_grid(painter, inside)
         painter.end()
 

@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.domain.project import ImageRow
+from app.domain.status import Status
 from app.services.thumbnails import ThumbnailLoader
 from app.ui.panels.browser_model import ID_ROLE, ROW_ROLE
 from app.ui.texts import tr
@@ -68,7 +69,7 @@ class BrowserDelegate(QStyledItemDelegate):
         self._draw_thumbnail(painter, thumb, found, image_id, ratio)
         left = thumb.right() + 11
         text = QRect(left, rect.top() + 9, rect.right() - left - 34, 20)
-        painter.setPen(colour("muted" if found.missing else "text"))
+        painter.setPen(colour("muted" if is_broken(found) else "text"))
         metrics = painter.fontMetrics()
         name = PurePosixPath(found.path).name
         painter.drawText(
@@ -114,11 +115,11 @@ class BrowserDelegate(QStyledItemDelegate):
         painter.setClipPath(shape, Qt.ClipOperation.IntersectClip)
         painter.fillRect(box, colour("hover"))
         picture = None
-        if not found.missing and str(found.status) != "failed":
+        if not is_broken(found):
             picture = self._thumbnails.get(image_id, GRID_THUMB_PX if self.grid else LIST_THUMB_PX, ratio)
         if picture is not None and not picture.isNull():
             painter.drawImage(QRectF(box), picture, _cover(picture))
-        elif found.missing or str(found.status) == "failed":
+        elif is_broken(found):
             icon("mdi6.image-broken-variant", "faint").paint(painter, box.adjusted(12, 12, -12, -12))
         painter.restore()
         if image_id == self.current_id:
@@ -136,7 +137,7 @@ class BrowserDelegate(QStyledItemDelegate):
         )
 
     def _draw_badge(self, painter: QPainter, centre: QPointF, found: ImageRow, *, filled: bool) -> None:
-        status = "failed" if found.missing else str(found.status)
+        status = "failed" if is_broken(found) else str(found.status)
         if filled and status == "unlabelled":
             return
         if filled:
@@ -148,12 +149,17 @@ class BrowserDelegate(QStyledItemDelegate):
         icon(STATUS_ICONS[status], STATUS_COLOURS[status]).paint(painter, box)
 
 
+def is_broken(found: ImageRow) -> bool:
+    """Return whether the image cannot be shown."""
+    return found.missing or bool(found.problem)
+
+
 def subtitle(found: ImageRow) -> str:
     """Return the second line of an image: what is wrong with it, or its status."""
     if found.missing:
         return tr("not found")
-    if str(found.status) == "failed":
-        return found.note or tr("unreadable")
+    if found.problem or found.status is Status.FAILED:
+        return found.problem or found.note
     return tr(str(found.status))
 
 

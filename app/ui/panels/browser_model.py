@@ -154,6 +154,5 @@ def _tooltip(found: ImageRow) -> str:
         lines.append(tr("Confidence {p} %", p=round(100 * found.confidence)))
     if found.missing:
         lines.append(tr("The file is not there any more"))
-    if found.note:
-        lines.append(found.note)
+    lines += [text for text in (found.problem, found.note) if text]
     return "\n".join(lines)

@@ -141,6 +141,7 @@ class ClassesPanel(QWidget):
         super().__init__(parent)
         self._session = session
         self._options = options
+        self._awaited = ""
         self.model = ClassesModel()
         self.model.renameAsked.connect(lambda i, name: self._change(cl.RenameClass(i, name)))
         self.model.reorderAsked.connect(lambda ids: self._change(cl.ReorderClasses(ids)))
@@ -168,7 +169,12 @@ class ClassesPanel(QWidget):
 
     def refresh(self) -> None:
         """Show the classes as the project has them now."""
-        self.model.set_table(self._session.project.classes)
+        classes = self._session.project.classes
+        self.model.set_table(classes)
+        made = classes.by_name(self._awaited) if self._awaited else None
+        if made is not None:
+            self._awaited = ""
+            self._options.pick_class(made.id)
         self._option_changed("class_id")
 
     def sizeHint(self) -> QSize:  # noqa: N802
@@ -211,11 +217,8 @@ class ClassesPanel(QWidget):
 
     def add(self, name: str) -> None:
         """Add a class and make it the current one."""
+        self._awaited = name
         self._change(cl.AddClass(name))
-        made = self._session.project.classes.by_name(name)
-        if made is not None:
-            self.refresh()
-            self._options.pick_class(made.id)
 
     def ask_colour(self, class_id: int) -> None:
         """Let a colour be chosen."""

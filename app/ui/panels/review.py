@@ -87,6 +87,13 @@ class ReviewController(QObject):
         self.opened.emit(image_id)
         self.changed.emit()
 
+    def look_at(self, image_id: int) -> None:
+        """Decide about this image next, whoever opened it."""
+        if image_id != self.current:
+            self.current = image_id
+            self._since = time.monotonic()
+            self.changed.emit()
+
     def advance(self) -> None:
         """Open the least certain image that was not skipped; skipped ones come again at the end."""
         waiting = [i for i in self._queue if i != self.current]

@@ -27,15 +27,30 @@ class Dock(QDockWidget):
         self.setTitleBarWidget(self._bar)
         frame = QFrame()
         frame.setObjectName("panel")
-        inside = QVBoxLayout(frame)
-        inside.setContentsMargins(0, 0, 0, 0)
-        inside.addWidget(content)
+        self._inside = QVBoxLayout(frame)
+        self._inside.setContentsMargins(0, 0, 0, 0)
+        self._content = content
+        self._inside.addWidget(content)
+        self._buttons: list[QWidget] = []
         self.setWidget(frame)
         self.setFeatures(
             QDockWidget.DockWidgetFeature.DockWidgetClosable | QDockWidget.DockWidgetFeature.DockWidgetMovable
         )
         self.setAllowedAreas(Qt.DockWidgetArea.AllDockWidgetAreas)
 
-    def add_button(self, made: QWidget) -> None:
-        """Put a button into the title, left of the closing one."""
-        self._bar_layout.insertWidget(self._bar_layout.count() - 1, made)
+    def set_content(self, content: QWidget) -> None:
+        """Show something else; what was there before is deleted."""
+        before, self._content = self._content, content
+        self._inside.replaceWidget(before, content)
+        before.hide()
+        before.deleteLater()
+
+    def set_buttons(self, buttons: list[QWidget]) -> None:
+        """Put buttons into the title, left of the closing one; those before are deleted."""
+        for made in self._buttons:
+            self._bar_layout.removeWidget(made)
+            made.hide()
+            made.deleteLater()
+        self._buttons = buttons
+        for made in buttons:
+            self._bar_layout.insertWidget(self._bar_layout.count() - 1, made)

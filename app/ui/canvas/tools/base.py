@@ -11,21 +11,9 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPen
 
+from app.services.document import Document
 from app.ui.canvas.options import ToolOptions
 from app.ui.canvas.viewport import Viewport
-
-
-class DocumentLike(Protocol):
-    """The part of `app.services.document.Document` that tools use."""
-
-    @property
-    def labels(self) -> NDArray[np.uint8]: ...  # noqa: D102
-    @property
-    def is_editable(self) -> bool: ...  # noqa: D102
-    def begin_stroke(self, value: int, text: str) -> None: ...  # noqa: D102
-    def extend_stroke(self, points: list[tuple[float, float]], radius: float) -> object: ...  # noqa: D102
-    def end_stroke(self) -> bool: ...  # noqa: D102
-    def cancel_stroke(self) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -79,7 +67,7 @@ class ToolHost(Protocol):
     viewport: Viewport
 
     @property
-    def document(self) -> DocumentLike | None: ...  # noqa: D102
+    def document(self) -> Document | None: ...  # noqa: D102
     @property
     def image(self) -> NDArray[np.uint8] | None: ...  # noqa: D102
     def class_colour(self, class_id: int) -> QColor: ...  # noqa: D102

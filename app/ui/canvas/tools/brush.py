@@ -44,19 +44,21 @@ class BrushTool(Tool):
         if document is None or not document.is_editable:
             return
         self._value = self.value(pointer)
-        document.begin_stroke(self._value, tr("Erase") if self._value == 0 else tr("Brush stroke"))
-        start = self._end if pointer.shift and self._end is not None else pointer.centre
+        text = tr("Erase") if self._value == 0 else tr("Brush stroke")
+        if not document.begin_stroke(self._value, text):
+            return
+        straight = [self._end] if pointer.shift and self._end is not None else []
         self._last = pointer.centre
-        document.extend_stroke([start, pointer.centre], self.radius)
+        document.extend_stroke([*straight, pointer.centre], self.radius)
 
     _end: tuple[float, float] | None = None
 
     def drag(self, pointer: Pointer) -> None:
-        """Paint from where the mouse was to where it is."""
+        """Paint on to where the mouse is."""
         document = self.host.document
         if self._last is None or document is None:
             return
-        document.extend_stroke([self._last, pointer.centre], self.radius)
+        document.extend_stroke([pointer.centre], self.radius)
         self._last = pointer.centre
 
     def release(self, pointer: Pointer) -> None:  # noqa: ARG002

@@ -1,0 +1,212 @@
+"""Export and import of label maps, each with a dry run that says what will happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QPlainTextEdit, QWidget
+
+from app.domain.formats import FORMATS
+from app.domain.project import Project
+from app.ui.dialogs.base import Dialog
+from app.ui.texts import plural, tr
+from app.ui.widgets.basics import Notice, button, column, label, row
+
+_LISTED = 200
+Ranges = tuple[tuple[str, Callable[[], list[int]]], ...]
+
+
+def export_ranges(project: Project, selected: list[int]) -> Ranges:
+    """Return the choices of what to export: title -> image ids."""
+
+    def asked(query: str) -> Callable[[], list[int]]:
+        return lambda: [int(i) for i in project.ids(query)]
+
+    ranges: Ranges = (
+        (tr("Reviewed images (accepted, edited, references)"), asked("status:accepted,edited,reference")),
+        (tr("All labelled images"), asked("status:accepted,edited,reference,propagated")),
+    )
+    if len(selected) > 1:
+        title = plural(len(selected), "The selected image", "The {n} selected images")
+        ranges = (*ranges, (title, lambda: selected))
+    return ranges
+
+
+class ExportDialog(Dialog):
+    """Format, place and range; below them what would be written and what the format cannot hold."""
+
+    def __init__(self, project: Project, selected: list[int], parent: QWidget | None = None) -> None:
+        super().__init__(
+            tr("Export"), tr("Images stay where they are; only copies of the labels are written."), parent
+        )
+        self._project = project
+        self._ranges = export_ranges(project, selected)
+        self.format = QComboBox()
+        for name, each in FORMATS.items():
+            self.format.addItem(each.title, name)
+        self.range = QComboBox()
+        for title, _ in self._ranges:
+            self.range.addItem(title)
+        self.out = QLineEdit(str(project.images_folder.parent / f"{project.images_folder.name}-labels"))
+        browse = button(tr("Choose…"), self._browse)
+        self.notice = Notice()
+        self.list = QPlainTextEdit()
+        self.list.setReadOnly(True)
+        for box in (self.format, self.range):
+            box.currentIndexChanged.connect(self.check)
+        self.out.editingFinished.connect(self.check)
+        form = column(
+            label(tr("Format"), "section"),
+            self.format,
+            6,
+            label(tr("Images"), "section"),
+            self.range,
+            6,
+            label(tr("Folder"), "section"),
+            row(self.out, browse),
+            6,
+            label(tr("What will be written"), "section"),
+            self.notice,
+            self.list,
+            spacing=4,
+        )
+        self.finish(form, tr("Export"))
+        self.resize(620, 620)
+        self.check()
+
+    @property
+    def format_name(self) -> str:
+        """The chosen format."""
+        return str(self.format.currentData())
+
+    @property
+    def folder(self) -> Path:
+        """Where to."""
+        return Path(self.out.text()).expanduser()
+
+    def ids(self) -> list[int]:
+        """Return the images to export."""
+        return self._ranges[self.range.currentIndex()][1]()
+
+    def _browse(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, tr("Export to"), self.out.text())
+        if path:
+            self.out.setText(path)
+            self.check()
+
+    def check(self) -> None:
+        """Run dry: list the files and what would be lost."""
+        from app.domain.formats import export_report
+
+        ids = self.ids()
+        try:
+            report = export_report(self._project, ids, self.format_name, self.folder)
+        except Exception as error:  # noqa: BLE001  whatever is wrong is said here, before anything is written
+            self._refuse(str(error))
+            return
+        if not report.images:
+            self._refuse(tr("None of these images has labels yet."))
+            return
+        files = [str(each) for each in report.files]
+        self.primary.setEnabled(True)
+        lines = [
+            plural(report.images, "{n} image", "{n} images")
+            + "  ·  "
+            + plural(len(files), "{n} file", "{n} files")
+        ]
+        if report.skipped:
+            skipped = report.skipped if isinstance(report.skipped, int) else len(report.skipped)
+            lines.append(plural(skipped, "{n} image is left out", "{n} images are left out"))
+        lines += [str(each) for each in report.warnings]
+        self.notice.show_text("\n".join(lines), "warn" if report.warnings else "good")
+        shown = files[:_LISTED]
+        if len(files) > _LISTED:
+            shown.append(tr("… and {n} more", n=f"{len(files) - _LISTED:,}"))
+        self.list.setPlainText("\n".join(shown))
+
+    def _refuse(self, reason: str) -> None:
+        self.primary.setEnabled(False)
+        self.notice.show_text(reason, "warn")
+        self.list.setPlainText("")
+
+
+class ImportDialog(Dialog):
+    """Format and place; below them what matches and what would be replaced."""
+
+    def __init__(self, project: Project, parent: QWidget | None = None) -> None:
+        super().__init__(
+            tr("Import labels"),
+            tr("Labels that a person made in this project stay; the import can be undone."),
+            parent,
+        )
+        self._project = project
+        self.mapping: object = None
+        self.format = QComboBox()
+        for name, each in FORMATS.items():
+            self.format.addItem(each.title, name)
+        self.path = QLineEdit()
+        self.path.setPlaceholderText(tr("Folder or file with labels"))
+        self.notice = Notice(tr("Choose where the labels are."))
+        self.path.editingFinished.connect(self._probe)
+        self.format.currentIndexChanged.connect(self.check)
+        form = column(
+            label(tr("From"), "section"),
+            row(self.path, button(tr("Choose…"), self._browse)),
+            6,
+            label(tr("Format"), "section"),
+            self.format,
+            6,
+            self.notice,
+            None,
+            spacing=4,
+        )
+        self.finish(form, tr("Import"))
+        self.primary.setEnabled(False)
+        self.resize(560, 400)
+
+    @property
+    def format_name(self) -> str:
+        """The chosen format."""
+        return str(self.format.currentData())
+
+    @property
+    def source(self) -> Path:
+        """Where from."""
+        return Path(self.path.text()).expanduser()
+
+    def _browse(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, tr("Import from"), str(self._project.images_folder))
+        if path:
+            self.path.setText(path)
+            self._probe()
+
+    def _probe(self) -> None:
+        """Choose the format that fits best and look."""
+        if self.path.text():
+            best = max(FORMATS, key=lambda name: FORMATS[name].probe(self.source))
+            self.format.setCurrentIndex(self.format.findData(best))
+            self.check()
+
+    def check(self) -> None:
+        """Run dry: what matches, what is missing."""
+        from app.domain.formats import import_report
+
+        if not self.path.text():
+            return
+        try:
+            report = import_report(self._project, self.format_name, self.source)
+        except Exception as error:  # noqa: BLE001  said before anything is changed
+            self.primary.setEnabled(False)
+            self.notice.show_text(str(error), "bad")
+            return
+        self.mapping = report.mapping
+        count = _count(report.matched)
+        lines = [plural(count, "{n} image gets labels", "{n} images get labels")]
+        lines += [str(each) for each in report.warnings]
+        self.primary.setEnabled(count > 0)
+        self.notice.show_text("\n".join(lines), "warn" if report.warnings or not count else "good")
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else len(value)  # type: ignore[arg-type]

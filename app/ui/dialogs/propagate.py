@@ -1,0 +1,259 @@
+"""Propagate: which model, from which references, to which images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QListWidget,
+    QListWidgetItem,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.domain.project import Project
+from app.services.engine import EngineClient, ModelInfo
+from app.services.propagation import PropagationRequest, propagation_targets
+from app.ui.dialogs.base import Dialog
+from app.ui.texts import plural, tr
+from app.ui.theme import icon
+from app.ui.widgets.basics import Card, EmptyState, Notice, button, clear, column, label, row
+
+_FIGURES = ("images", "resolution", "miou", "licence", "license", "data", "device")
+
+
+def card_lines(card: dict[str, object]) -> list[str]:
+    """Return what a model's card says, as short lines for the list."""
+    lines = []
+    summary = card.get("summary") or card.get("description")
+    if summary:
+        lines.append(str(summary))
+    figures = [f"{key}: {card[key]}" for key in _FIGURES if card.get(key) not in (None, "", {})]
+    if figures:
+        lines.append("  ·  ".join(figures))
+    return lines
+
+
+class ModelCard(Card):
+    """One model of the list."""
+
+    def __init__(self, model: ModelInfo) -> None:
+        name = label(model.name, "section")
+        category = label(model.category or tr("any category"), "key")
+        kind = label(tr("built in") if model.builtin else tr("own"), "faint")
+        lines = [label(text, "muted", wrap=True) for text in card_lines(model.card)]
+        super().__init__(column(row(name, category, None, kind), *lines, spacing=4), hoverable=True)
+        self.model = model
+
+
+class PropagateDialog(Dialog):
+    """The one question before the folder is labelled."""
+
+    trainAsked = Signal()  # noqa: N815
+
+    def __init__(
+        self,
+        project: Project,
+        engine: EngineClient,
+        *,
+        selected: list[int],
+        shown: list[int],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(
+            tr("Propagate"),
+            tr(
+                "Carries the labels of the references to the other images. What you painted or accepted "
+                "stays."
+            ),
+            parent,
+        )
+        self._project = project
+        self.model: ModelInfo | None = None
+        self._cards: list[ModelCard] = []
+        self._ranges: list[tuple[str, Callable[[], list[int]]]] = [
+            (tr("All images"), lambda: [int(i) for i in project.ids("")]),
+            (tr("Images without labels"), lambda: [int(i) for i in project.ids("status:unlabelled,failed")]),
+        ]
+        if len(selected) > 1:
+            self._ranges.append((tr("The {n} selected images", n=f"{len(selected):,}"), lambda: selected))
+        if 0 < len(shown) < project.count():
+            self._ranges.append(
+                (tr("The {n} images found by the search", n=f"{len(shown):,}"), lambda: shown)
+            )
+        left = column(label(tr("Model"), "section"), self._make_models(), spacing=6)
+        right = column(
+            label(tr("References"), "section"),
+            self._make_references(),
+            8,
+            label(tr("Images"), "section"),
+            self._make_range(),
+            self.keep,
+            spacing=6,
+        )
+        body = row(left, right, spacing=20)
+        body.setStretch(0, 3)
+        body.setStretch(1, 2)
+        self.mismatch = Notice(level="warn")
+        self.mismatch.hide()
+        self.notice = Notice()
+        self.finish(column(body, self.mismatch, self.notice, spacing=10), tr("Propagate"))
+        self.resize(860, 600)
+        self._check()
+        engine.models(self.show_models)
+
+    # -- models ------------------------------------------------------------------------------------
+
+    def _make_models(self) -> QWidget:
+        self._model_list = QVBoxLayout()
+        self._model_list.setSpacing(8)
+        inside = QWidget()
+        inside.setObjectName("page")
+        outer = QVBoxLayout(inside)
+        outer.setContentsMargins(0, 0, 6, 0)
+        outer.addLayout(self._model_list)
+        self._waiting = EmptyState("mdi6.timer-sand", tr("Looking for models…"), compact=True)
+        outer.addWidget(self._waiting)
+        outer.addStretch(1)
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setWidget(inside)
+        return scroll
+
+    def show_models(self, models: list[ModelInfo]) -> None:
+        """Show the models, those of the project's category first."""
+        clear(self._model_list)
+        self._waiting.hide()
+        before = self._category_before()
+        models = sorted(models, key=lambda m: (m.category != before, m.builtin, m.name))
+        self._cards = [ModelCard(model) for model in models]
+        for card in self._cards:
+            card.clicked.connect(lambda card=card: self.choose(card.model))
+            self._model_list.addWidget(card)
+        if not any(model.category for model in models):
+            self._model_list.addWidget(self._no_model(bool(models)))
+        if models:
+            self.choose(models[0])
+
+    def _no_model(self, has_stopgap: bool) -> QWidget:
+        text = tr("There is no trained model for images like these yet. Train one on this folder;")
+        text += " " + (
+            tr("until then, optical flow follows the parts in similar images.")
+            if has_stopgap
+            else tr("then propagate.")
+        )
+        train = button(tr("Train a model…"), self._ask_training, icon_name="mdi6.school-outline")
+        return EmptyState("mdi6.cube-off-outline", tr("No trained model"), text, train, compact=True)
+
+    def _ask_training(self) -> None:
+        self.reject()
+        self.trainAsked.emit()
+
+    def choose(self, model: ModelInfo) -> None:
+        """Use this model."""
+        self.model = model
+        for card in self._cards:
+            card.set_selected(card.model.id == model.id)
+        before = self._category_before()
+        differs = bool(before and model.category and model.category != before)
+        self.mismatch.setVisible(differs)
+        if differs:
+            self.mismatch.show_text(
+                tr(
+                    "This model knows {new}; this project was propagated with a model of {old} before. "
+                    "On images of another category its labels are worthless.",
+                    new=model.category,
+                    old=before,
+                ),
+                "warn",
+            )
+        self._check()
+
+    def _category_before(self) -> str:
+        """Return the category of the last propagation of this project, "" where there was none."""
+        for run in self._project.runs():
+            details = getattr(run, "details", None) or {}
+            if isinstance(details, dict) and details.get("category"):
+                return str(details["category"])
+        return ""
+
+    # -- references and range ----------------------------------------------------------------------
+
+    def _make_references(self) -> QWidget:
+        self.references = QListWidget()
+        self.references.setProperty("kind", "boxed")
+        self.references.setAccessibleName(tr("References"))
+        for found in self._project.rows(self._project.references()):
+            item = QListWidgetItem(icon("mdi6.star", "reference"), found.path)
+            item.setData(Qt.ItemDataRole.UserRole, found.id)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+            item.setCheckState(Qt.CheckState.Checked)
+            self.references.addItem(item)
+        self.references.itemChanged.connect(self._check)
+        return self.references
+
+    def _make_range(self) -> QWidget:
+        self.range = QComboBox()
+        for title, _ in self._ranges:
+            self.range.addItem(title)
+        self.range.currentIndexChanged.connect(self._check)
+        self.keep = QCheckBox(tr("Keep painted pixels of unfinished images"))
+        self.keep.setChecked(True)
+        return self.range
+
+    def reference_ids(self) -> tuple[int, ...]:
+        """Return the ticked references."""
+        items = [self.references.item(i) for i in range(self.references.count())]
+        return tuple(
+            int(item.data(Qt.ItemDataRole.UserRole))
+            for item in items
+            if item.checkState() is Qt.CheckState.Checked
+        )
+
+    def request(self) -> PropagationRequest | None:
+        """Return what is asked for, None while something is missing."""
+        references = self.reference_ids()
+        if self.model is None or not references:
+            return None
+        queries = tuple(i for i in self._ranges[self.range.currentIndex()][1]() if i not in set(references))
+        return PropagationRequest(
+            model=self.model.id,
+            references=references,
+            queries=queries,
+            options={},
+            keep_human_pixels=self.keep.isChecked(),
+        )
+
+    def _check(self) -> None:
+        """Say what will happen, or what is missing."""
+        request = self.request()
+        count = 0
+        if not self.references.count():
+            text, level = (
+                tr("There is no reference yet. Label one image and press R to make it the reference."),
+                "warn",
+            )
+        elif not self.reference_ids():
+            text, level = tr("Tick at least one reference."), "warn"
+        elif request is None:
+            text, level = tr("Choose a model."), "info"
+        else:
+            preview = propagation_targets(self._project, request)
+            count = _count(preview.queries)
+            text, level = plural(count, "{n} image receives labels.", "{n} images receive labels."), "info"
+            protected = _count(preview.protected)
+            if protected:
+                text += " " + plural(
+                    protected,
+                    "{n} image is yours and stays as it is.",
+                    "{n} images are yours and stay as they are.",
+                )
+        self.notice.show_text(text, level)  # type: ignore[arg-type]
+        self.primary.setEnabled(count > 0)
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else len(value)  # type: ignore[arg-type]

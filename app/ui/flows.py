@@ -1,0 +1,225 @@
+"""Dialogs and what follows from them: propagate, export, import, settings, shortcuts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QDialog
+
+from app.services.jobs import JobControl, JobProgress, JobState
+from app.ui.texts import plural, tr
+
+if TYPE_CHECKING:
+    from app.services.propagation import PropagationRequest
+    from app.ui.main_window import MainWindow
+
+
+class Flows(QObject):
+    """Asks, then starts a job or changes a setting; every dialog is imported when it is first needed."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._context = window.context
+        self._last_request: PropagationRequest | None = None
+        self._exports: dict[int, str] = {}
+        self._context.jobs.finished.connect(self._job_finished)
+
+    # -- propagation -------------------------------------------------------------------------------
+
+    def ask_propagate(self) -> None:
+        """Ask for model, references and range; run in the background."""
+        from app.ui.dialogs.propagate import PropagateDialog
+
+        workspace = self._window.workspace
+        if workspace is None:
+            return
+        shown = [int(i) for i in workspace.browser.model.ids] if workspace.browser.model.query else []
+        dialog = PropagateDialog(
+            workspace.project,
+            self._context.engine,
+            selected=workspace.browser.selected_ids(),
+            shown=shown,
+            parent=self._window,
+        )
+        dialog.trainAsked.connect(self._window.show_training)
+        if _accepted(dialog):
+            request = dialog.request()
+            if request is not None:
+                self.propagate(request)
+        dialog.deleteLater()
+
+    def propagate(self, request: PropagationRequest) -> int | None:
+        """Start a propagation and show the jobs."""
+        from app.services.propagation import start_propagation
+
+        workspace = self._window.workspace
+        if workspace is None:
+            return None
+        workspace.session.flush()
+        self._last_request = request
+        job = start_propagation(workspace.session, self._context.engine, self._context.jobs, request)
+        self._window.show_dock("jobs")
+        return job
+
+    def propagate_again(self) -> None:
+        """Repeat the last propagation with the references there are now; human work stays."""
+        from dataclasses import replace
+
+        workspace = self._window.workspace
+        if workspace is None:
+            return
+        if self._last_request is None:
+            self.ask_propagate()
+            return
+        references = tuple(workspace.project.references())
+        queries = tuple(int(i) for i in workspace.project.ids("") if int(i) not in set(references))
+        if not references:
+            self._window.say(tr("There is no reference yet"))
+            return
+        self.propagate(replace(self._last_request, references=references, queries=queries))
+
+    def undo_last_batch(self) -> None:
+        """Take back the newest propagation, import or merge."""
+        workspace = self._window.workspace
+        if workspace is None:
+            return
+        for run in workspace.project.runs():
+            if run.kind != "status" and not run.undone and run.finished is not None:
+                workspace.session.undo_run(run.id)
+                return
+        self._window.say(tr("There is no propagation to take back"))
+
+    # -- export and import -------------------------------------------------------------------------
+
+    def ask_export(self) -> None:
+        """Ask for format and folder; write in the background."""
+        from app.domain.formats import export
+        from app.ui.dialogs.exporting import ExportDialog
+
+        workspace = self._window.workspace
+        if workspace is None:
+            return
+        workspace.session.flush()
+        dialog = ExportDialog(workspace.project, workspace.browser.selected_ids(), self._window)
+        if _accepted(dialog):
+            project, ids, name, out = workspace.project, dialog.ids(), dialog.format_name, dialog.folder
+
+            def work(_control: JobControl) -> Iterator[object]:
+                for done, event in enumerate(export(project, ids, name, out), 1):
+                    yield event
+                    yield _progress(event, done, len(ids))
+
+            job = self._context.jobs.start(tr("Export to {name}", name=out.name), work, kind="export")
+            self._exports[job] = str(out)
+            self._window.show_dock("jobs")
+        dialog.deleteLater()
+
+    def ask_import(self) -> None:
+        """Ask for format and source; read in the background."""
+        from app.domain.formats import import_labels
+        from app.services.session import Changes
+        from app.ui.dialogs.exporting import ImportDialog
+
+        workspace = self._window.workspace
+        if workspace is None:
+            return
+        workspace.session.flush()
+        dialog = ImportDialog(workspace.project, self._window)
+        if _accepted(dialog):
+            project, session = workspace.project, workspace.session
+            name, source, mapping = dialog.format_name, dialog.source, dialog.mapping
+
+            def work(_control: JobControl) -> Iterator[object]:
+                for done, event in enumerate(import_labels(project, name, source, mapping), 1):
+                    yield event
+                    yield _progress(event, done, 0)
+
+            job = self._context.jobs.start(tr("Import from {name}", name=source.name), work, kind="import")
+
+            def finished(job_id: int) -> None:
+                if job_id == job:
+                    everything = frozenset(int(i) for i in project.ids(""))
+                    session.tell(Changes(everything, everything, classes=True))
+
+            self._context.jobs.finished.connect(finished)
+            self._window.show_dock("jobs")
+        dialog.deleteLater()
+
+    def _job_finished(self, job_id: int) -> None:
+        view = self._context.jobs.view(job_id)
+        if view.state is JobState.DONE:
+            text = tr("{title}: done", title=view.title)
+            if view.errors:
+                text += "  ·  " + plural(len(view.errors), "{n} error", "{n} errors")
+            self._window.say(text)
+        elif view.state is JobState.FAILED:
+            self._window.say(tr("{title} failed: {reason}", title=view.title, reason=view.message))
+            self._window.show_dock("jobs")
+        folder = self._exports.pop(job_id, None)
+        if folder is not None and view.state is JobState.DONE and self._window.isActiveWindow():
+            QDesktopServices.openUrl(QUrl.fromLocalFile(folder))
+
+    # -- windows about the window ------------------------------------------------------------------
+
+    def show_settings(self, section: str = "") -> None:
+        """Show the settings."""
+        from app.ui.dialogs.settings import SettingsDialog
+
+        dialog = SettingsDialog(self._context.settings, self._window)
+        if section:
+            dialog.show_section(section)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def show_palette(self) -> None:
+        """Show the command palette."""
+        from app.ui.dialogs.palette import CommandPalette
+
+        palette = CommandPalette(self._window.actions_by_id, self._window)
+        palette.finished.connect(palette.deleteLater)
+        palette.show()
+
+    def show_shortcuts(self) -> None:
+        """Show all shortcuts."""
+        from app.ui.dialogs.shortcuts import ShortcutSheet
+
+        sheet = ShortcutSheet(self._window.actions_by_id.keys, self._window)
+        wanted: list[bool] = []
+        sheet.edit_button.clicked.connect(lambda: (wanted.append(True), sheet.accept()))
+        sheet.exec()
+        sheet.deleteLater()
+        if wanted:
+            self.edit_shortcuts()
+
+    def edit_shortcuts(self) -> None:
+        """Let shortcuts be changed."""
+        from app.ui.dialogs.shortcuts import ShortcutEditor
+
+        settings = self._context.settings
+        editor = ShortcutEditor(settings.get("keys.preset"), self._window.own_keys(), self._window)
+        if _accepted(editor):
+            settings.set("keys.preset", editor.preset_name)
+            self._window.set_own_keys(editor.changes)
+        editor.deleteLater()
+
+    def show_diagnostics(self) -> None:
+        """Show versions and places."""
+        from app.services.diagnostics import version_info
+        from app.ui.dialogs.diagnostics import DiagnosticsDialog
+
+        dialog = DiagnosticsDialog(version_info(), self._context.settings.paths, self._window)
+        dialog.exec()
+        dialog.deleteLater()
+
+
+def _accepted(dialog: QDialog) -> bool:
+    return dialog.exec() == QDialog.DialogCode.Accepted
+
+
+def _progress(event: object, done: int, total: int) -> JobProgress:
+    """Return the progress of an export or import event; events without figures count as one image."""
+    return JobProgress(int(getattr(event, "done", done)), int(getattr(event, "total", total)))
