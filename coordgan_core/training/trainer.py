@@ -210,13 +210,15 @@ class Trainer:
         with self.pace.working():
             self.stage.finish()
             self.group.copy_from_lead(self.stage.modules().values())
-        yield from self._snapshot()
+            self._model = self.stage.export()
+        yield from self._snapshot(self._model)
 
     def _end_stage(self) -> Events:
         yield from self._close_stage()
         ended = ev.StageFinished(self.name, self.position.nimg)
-        self._model = self._new_model(self.stage.export().state_dict())
         self._stage = None
+        self._model = self._new_model(self._exported().state_dict())
+        self.group.copy_from_lead([self._model])
         self.position.stage += 1
         self.position.nimg = 0
         self.pace.images_per_second = 0.0
@@ -241,8 +243,11 @@ class Trainer:
         return self.config.train.seed + _SALT * self.position.salt + _RANK * rank
 
     def _stage_config(self) -> Config:
-        """Return the configuration as the stage sees it: planned length, seed of this process and attempt."""
-        changes: dict[str, Any] = {"train.seed": self._seed(rank=self.group.rank)}
+        """Return the configuration as the stage sees it: planned length, present batch, its own seed."""
+        changes: dict[str, Any] = {
+            "train.seed": self._seed(rank=self.group.rank),
+            "train.batch": self.position.batch,
+        }
         if self.name in self.plan:
             changes[f"train.{self.name}.total_nimg"] = self.plan[self.name]
         return configuration.replace(self.config, **changes)
@@ -333,15 +338,20 @@ class Trainer:
     def _fingerprint(self) -> str:
         return hashlib.sha256("\n".join(path.name for path in self.source.paths).encode()).hexdigest()
 
-    def _snapshot(self) -> Events:
-        """Write the model, its sample sheet and its figures (leading process)."""
+    def _exported(self) -> CoordGAN:
+        assert self._model is not None
+        return self._model
+
+    def _snapshot(self, model: CoordGAN | None = None) -> Events:
+        """Write the model as it is now, and its sample sheet (leading process)."""
         position = self.position
         self._snapshot_nimg = position.nimg
         if not self.group.leads:
             return
         position.active_sec = self.pace.active_sec
         with self.pace.working():
-            written = list(outputs.write(self.folder, self.name, position, self.stage.export(), self.source))
+            model = model or self.stage.export()
+            written = list(outputs.write(self.folder, self.name, position, model, self.source))
         yield from written
 
     # ---- time ---------------------------------------------------------------------------------------
@@ -427,11 +437,17 @@ class Trainer:
             ) from error
         self.position.batch = after
         self._means = RunningMeans()
-        for optimizer in self._stage.optimizers().values() if self._stage else ():
-            optimizer.zero_grad(set_to_none=True)
+        if self._stage is not None:
+            self._rebuild(self._stage)
         if self.group.device.type == "cuda":
             torch.cuda.empty_cache()
         return ev.BatchHalved(before, after, self.position.nimg)
+
+    def _rebuild(self, stage: Stage) -> None:
+        """Build the stage again, with another configuration but the same state."""
+        state = copy.deepcopy(capture_stage(stage))
+        self._stage = None
+        restore_stage(self._build(), state)
 
     def _roll_back(self, reason: str) -> Events:
         """Go back to the last checkpoint and on from there with other random draws."""

@@ -1,0 +1,79 @@
+"""The loop with the stages that ship: all in one tiny run, cut and resumed, down to the model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from coordgan_core.config import Config, DenseHeadConfig, EmbeddingConfig
+from coordgan_core.snapshot import inspect, load_model
+from coordgan_core.training import events as ev
+from coordgan_core.training import pace
+from coordgan_core.training.loop import resume, train
+from tests.core.tiny import tiny_config
+from tests.core.training.toys import assert_same, final_state
+
+STAGES = ("embedding", "joint", "gan", "encoder")
+
+
+def config(*stages: str) -> Config:
+    return tiny_config(
+        **{
+            "model.embedding": EmbeddingConfig(dim=4, channels=(4, 8), input_px=32, prototype_px=8),
+            "model.dense_head": DenseHeadConfig(channels=4),
+            "train.stages": stages,
+            "train.embedding.total_nimg": 8,
+            "train.embedding.queries": 8,
+            "train.joint.total_nimg": 8,
+            "train.gan.total_nimg": 8,
+            "train.encoder.total_nimg": 8,
+            "train.snapshot_nimg": 1000,
+            "train.batch": 2,
+        }
+    )
+
+
+@pytest.fixture
+def step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace.Pace, "stride", lambda self, batch: 1)
+
+
+@pytest.mark.usefixtures("step_by_step")
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_resumes_bit_for_bit(images: Path, tmp_path: Path, stage: str) -> None:
+    list(train(config(stage), images=images, run=tmp_path / "whole", device="cpu"))
+    cut = train(config(stage), images=images, run=tmp_path / "cut", device="cpu")
+    seen = 0
+    while seen < 2:
+        seen += isinstance(next(cut), ev.Progress)
+    cut.close()
+    assert final_state(tmp_path / "cut")["position"]["nimg"] == 4
+    list(resume(tmp_path / "cut"))
+    assert_same(final_state(tmp_path / "cut"), final_state(tmp_path / "whole"))
+
+
+def test_all_stages_make_a_model_that_can_be_used(images: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    happened = list(train(config(*STAGES), images=images, run=run, device="cpu"))
+    assert [event.stage for event in happened if isinstance(event, ev.StageFinished)] == list(STAGES)
+    sheets = [event.path for event in happened if isinstance(event, ev.SheetWritten)]
+    assert len(sheets) == 4
+    for path in sheets:
+        with Image.open(path) as sheet:
+            assert min(sheet.size) >= 32
+    card = inspect(run / "model.safetensors").card
+    assert (card.name, card.data_count, card.trained_nimg) == ("run", 7, 32)
+    assert card.data_source == "images"
+    model = load_model(run / "model.safetensors")
+    assert_same(dict(model.state_dict()), dict(final_state(run)["model"]))
+
+
+def test_a_training_can_start_from_a_model(images: Path, tmp_path: Path) -> None:
+    list(train(config("embedding"), images=images, run=tmp_path / "first", device="cpu"))
+    model = tmp_path / "first/model.safetensors"
+    second = train(config("joint"), images=images, run=tmp_path / "second", device="cpu", start=model)
+    notices = [event.message for event in second if isinstance(event, ev.Notice)]
+    tensors = len(load_model(model).state_dict())
+    assert notices == [f"{tensors} of the {tensors} tensors come from {model}"]
