@@ -20,8 +20,8 @@ SEED = 2
 COUNT = 24
 SIDE_PX = 256
 QUALITY = 88
-REFERENCE = 2
-"""Index of the labelled figure: frontal, long hair, every part in sight."""
+REFERENCE = 9
+"""Index of the labelled figure: frontal, every part in sight down to the clothes."""
 
 # Okabe and Ito's colours and mixtures of them: neighbouring parts stay apart with every kind of colour vision
 COLOURS = {

@@ -153,8 +153,9 @@ class ImageSource:
         """Return chosen images as ``float32 [len(indices), 3, R, R]`` in [-1, 1]."""
         chosen = np.asarray(indices, dtype=np.int64)
         target = torch.device(device)
-        if self._preloaded is not None and self._preloaded.device.type == target.type:
-            return scale_to_unit(self._preloaded[torch.from_numpy(chosen).to(self._preloaded.device)])
+        here = self._preloaded
+        if here is not None and here.device.type == target.type and target.index in (None, here.device.index):
+            return scale_to_unit(here[torch.from_numpy(chosen).to(here.device)])
         gathered = torch.from_numpy(self._store[self._rows[chosen]])
         if target.type == "cuda":
             gathered = gathered.pin_memory().to(target, non_blocking=True)

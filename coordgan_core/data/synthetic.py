@@ -25,15 +25,15 @@ CLASSES = ("background", "skin", "hair", "ears", "brows", "eyes", "nose", "mouth
 """Class names by id."""
 
 LANDMARKS: Mapping[str, tuple[float, float]] = {
-    "left eye outer": (0.26, -0.11),
-    "left eye inner": (0.07, -0.11),
-    "right eye outer": (-0.26, -0.11),
-    "right eye inner": (-0.07, -0.11),
-    "left brow": (0.17, -0.225),
-    "right brow": (-0.17, -0.225),
+    "left eye outer": (0.27, -0.11),
+    "left eye inner": (0.06, -0.11),
+    "right eye outer": (-0.27, -0.11),
+    "right eye inner": (-0.06, -0.11),
+    "left brow": (0.17, -0.245),
+    "right brow": (-0.17, -0.245),
     "nose tip": (0.0, 0.075),
-    "left mouth corner": (0.15, 0.235),
-    "right mouth corner": (-0.15, 0.235),
+    "left mouth corner": (0.17, 0.235),
+    "right mouth corner": (-0.17, 0.235),
     "chin": (0.0, 0.44),
     "left ear": (0.44, -0.03),
     "right ear": (-0.44, -0.03),

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 EYES = ((-0.165, -0.11), (0.165, -0.11))
-BROWS = ((-0.17, -0.225), (0.17, -0.225))
+BROWS = ((-0.17, -0.245), (0.17, -0.245))
+EYE_RADII = (0.110, 0.062)
 EARS = ((-0.42, -0.03), (0.42, -0.03))
 MOUTH = (0.0, 0.235)
 NOSE = (0.0, 0.04)
@@ -142,8 +143,8 @@ def random_deformation(rng: np.random.Generator) -> Deformation:
     def signed(amount: float) -> float:
         return float(rng.uniform(-amount, amount))
 
-    scale, angle, tilt = float(np.exp(rng.uniform(-0.09, 0.22))), signed(0.16), signed(0.20)
-    shift = (signed(0.14), float(rng.uniform(-0.05, 0.16)))
+    scale, angle, tilt = float(np.exp(rng.uniform(-0.12, 0.14))), signed(0.16), signed(0.20)
+    shift = (signed(0.14), float(rng.uniform(-0.06, 0.10)))
     bumps = (*_head_bumps(rng), *_feature_bumps(rng))
     amplitudes, frequencies = rng.normal(0, 0.012, (4, 2)), rng.uniform(-5, 5, (4, 2))
     waves = np.hstack([amplitudes, frequencies, rng.uniform(0, 2 * np.pi, (4, 1))])
@@ -228,10 +229,10 @@ def face_distance(x: Array, y: Array) -> Array:
 
 def mouth_distance(x: Array, y: Array) -> Array:
     """Return the distance to the outline of the lips."""
-    across = (x - MOUTH[0]) / 0.15
+    across = (x - MOUTH[0]) / 0.17
     arch = 1.0 - across**2
-    top = MOUTH[1] - 0.042 * arch * (1.0 - 0.30 * np.exp(-((x / 0.032) ** 2)))
-    bottom = MOUTH[1] + 0.056 * arch
+    top = MOUTH[1] - 0.046 * arch * (1.0 - 0.30 * np.exp(-((x / 0.032) ** 2)))
+    bottom = MOUTH[1] + 0.062 * arch
     distance: Array = np.maximum(top - y, y - bottom) * 0.85
     return distance
 
@@ -274,18 +275,18 @@ def _neck(x: Array, y: Array) -> Array:
 def _brow(x: Array, y: Array, centre: tuple[float, float]) -> Array:
     across = (x - centre[0]) / 0.13
     middle = centre[1] + 0.030 * across**2
-    distance: Array = np.abs(y - middle) - 0.030 * (1.0 - across**2)
+    distance: Array = np.abs(y - middle) - 0.042 * (1.0 - across**2)
     return distance * 0.9
 
 
 def _eye(x: Array, y: Array, centre: tuple[float, float]) -> Array:
-    across = (x - centre[0]) / 0.095
-    distance: Array = np.abs(y - centre[1]) - 0.050 * (1.0 - across**2)
+    across = (x - centre[0]) / EYE_RADII[0]
+    distance: Array = np.abs(y - centre[1]) - EYE_RADII[1] * (1.0 - across**2)
     return distance * 0.8
 
 
 def _nose(x: Array, y: Array) -> Array:
     top, bottom = -0.13, 0.09
     down = np.clip((y - top) / (bottom - top), 0.0, 1.0)
-    bridge = np.maximum(np.maximum(np.abs(x) - 0.030 - 0.045 * down**2, top - y), y - bottom)
-    return np.minimum(bridge, _ellipse(x, y, (0.0, 0.075), (0.088, 0.055)))
+    bridge = np.maximum(np.maximum(np.abs(x) - 0.036 - 0.045 * down**2, top - y), y - bottom)
+    return np.minimum(bridge, _ellipse(x, y, (0.0, 0.075), (0.095, 0.060)))

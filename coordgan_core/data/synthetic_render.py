@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coordgan_core.data.synthetic_geometry import EYES, FACE_CENTRE, MOUTH, face_distance
+from coordgan_core.data.synthetic_geometry import EYE_RADII, EYES, FACE_CENTRE, MOUTH, face_distance
 from coordgan_core.data.synthetic_style import Array, Colour, Picture, Style, blend, bounding_box
 
 
@@ -142,13 +142,13 @@ def _eyes(at: _Patch) -> Picture:
     for x, y in EYES:
         dx, dy = u - x - style.gaze[0], v - y - style.gaze[1]
         r = np.hypot(dx, dy)
-        blend(colour, style.iris * 0.5, np.clip((0.050 - r) / pixel, 0, 1))
-        blend(colour, style.iris, np.clip((0.043 - r) / pixel, 0, 1))
-        blend(colour, np.full(3, 0.03, np.float32), np.clip((0.021 - r) / pixel, 0, 1))
+        blend(colour, style.iris * 0.5, np.clip((0.060 - r) / pixel, 0, 1))
+        blend(colour, style.iris, np.clip((0.052 - r) / pixel, 0, 1))
+        blend(colour, np.full(3, 0.03, np.float32), np.clip((0.025 - r) / pixel, 0, 1))
         glint = np.hypot(dx - 0.017, dy + 0.017)
-        blend(colour, np.ones(3, np.float32), np.clip((0.011 - glint) / pixel, 0, 1))
-        across = (u - x) / 0.095
-        lid = y - 0.050 * (1 - across**2)
+        blend(colour, np.ones(3, np.float32), np.clip((0.013 - glint) / pixel, 0, 1))
+        across = (u - x) / EYE_RADII[0]
+        lid = y - EYE_RADII[1] * (1 - across**2)
         blend(colour, style.brow * 0.5, np.clip((0.014 - (v - lid)) / pixel, 0, 1) * (np.abs(across) < 1.1))
     return colour
 
@@ -171,7 +171,7 @@ def _mouth(at: _Patch) -> Picture:
     lower = v > MOUTH[1]
     shade = np.where(lower, 1.06, 0.86) + 0.16 * np.exp(-(u**2 / 0.004 + (v - 0.265) ** 2 / 0.0003))
     colour = _tinted(style.lips, shade)
-    arch = np.clip(1 - (u / 0.14) ** 2, 0, 1)
+    arch = np.clip(1 - (u / 0.16) ** 2, 0, 1)
     half = (0.004 + 0.045 * style.opening) * arch
     gap = np.clip((half - np.abs(v - MOUTH[1] - 0.006)) / pixel, 0, 1)
     blend(colour, np.array([0.18, 0.05, 0.06], np.float32), gap)

@@ -67,7 +67,7 @@ def random_style(rng: np.random.Generator) -> Style:
         brow=(hair * rng.uniform(0.45, 0.8)).astype(np.float32),
         light=(float(np.cos(angle)), float(np.sin(angle))),
         opening=float(rng.choice([0.0, rng.uniform(0.15, 0.55)])),
-        hair_length=float(rng.choice([rng.uniform(-0.22, 0.0), rng.uniform(0.0, 0.7)])),
+        hair_length=float(rng.choice([rng.uniform(-0.22, -0.04), rng.uniform(0.0, 0.36)])),
         glasses=bool(rng.uniform() < 0.18),
         beard=float(rng.uniform(0.2, 0.75) if rng.uniform() < 0.2 else 0.0),
         blush=float(rng.uniform(0, 0.3)),
