@@ -112,10 +112,10 @@ class EmbeddingConfig:
 
 @dataclass(frozen=True)
 class DenseHeadConfig:
-    """U-Net head that adds detail to the correspondence map of the structure code."""
+    """Head at full resolution that adds detail to the correspondence map."""
 
-    channels: tuple[int, ...] = option((32, 64, 96, 128), "Channels a level, from half resolution down")
-    max_offset: float = option(0.25, "Largest offset it can add, in canonical units", low=0.0, high=1.0)
+    channels: int = option(24, "Channels at full resolution", low=4, high=256)
+    max_offset: float = option(0.5, "Largest offset it can add, in canonical units", low=0.01, high=2.0)
 
 
 @dataclass(frozen=True)
@@ -190,6 +190,43 @@ class EncoderTrainingConfig:
 
 
 @dataclass(frozen=True)
+class EmbeddingTrainingConfig:
+    """Stage 0: the equivariant embedding."""
+
+    total_nimg: int = option(200_000, "Length of the stage", low=1, unit="images")
+    learning_rate: float = option(0.001, "AdamW learning rate at its highest", low=1e-6, high=0.1)
+    weight_decay: float = option(1e-4, "AdamW weight decay", low=0.0, high=1.0)
+    warmup_nimg: int = option(2_000, "Rise of the learning rate from 0", low=0, unit="images")
+    temperature: float = option(0.07, "Softmax temperature of the matching", low=0.001, high=1.0)
+    queries: int = option(128, "Pixels that are matched in each image", low=8, high=4096)
+    warp: float = option(1.0, "Strength of the random warps", low=0.0, high=2.0)
+    colours: float = option(1.0, "Strength of the random colour changes", low=0.0, high=2.0)
+    occlusion: float = option(0.5, "Share of views with a covered rectangle", low=0.0, high=1.0)
+    ema_half_life_nimg: int = option(8_000, "Half-life of the moving average", low=1, unit="images")
+    prototype_images: int = option(1_200, "Images whose mean makes the prototypes", low=1, unit="images")
+
+
+@dataclass(frozen=True)
+class JointTrainingConfig:
+    """Joint training of embedding, dense head, encoder, warping network and synthesis on real images."""
+
+    total_nimg: int = option(200_000, "Length of the stage", low=1, unit="images")
+    learning_rate: float = option(6e-4, "Learning rate of embedding and dense head", low=1e-6, high=0.1)
+    generator_rate: float = option(2e-3, "Learning rate of encoder, warp and synthesis", low=1e-6, high=0.1)
+    equivariance: float = option(1.0, "Weight of the stage 0 loss", low=0.0)
+    prototype: float = option(1.0, "Weight of the match with the canonical prototypes", low=0.0)
+    dense: float = option(2.0, "Weight of the dense head's error against known positions", low=0.0)
+    code_map: float = option(2.0, "Weight of the structure code's map against known positions", low=0.0)
+    reconstruction: float = option(1.0, "Weight of the reconstruction (L1 and local correlation)", low=0.0)
+    texture_swap: float = option(0.5, "Weight of the texture swap between real images", low=0.0)
+    fold: float = option(1.0, "Weight of the fold-over penalty", low=0.0)
+    teacher_blur_px: float = option(
+        1.0, "Smoothing of the teacher's maps, in descriptor pixels", low=0.0, high=8.0, unit="px"
+    )
+    ema_half_life_nimg: int = option(3_000, "Half-life of the moving averages", low=1, unit="images")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run."""
 
@@ -216,6 +253,8 @@ class TrainConfig:
     rollbacks: int = option(
         3, "Returns to one checkpoint after not-a-number before giving up", low=0, high=100
     )
+    embedding: EmbeddingTrainingConfig = field(default_factory=EmbeddingTrainingConfig)
+    joint: JointTrainingConfig = field(default_factory=JointTrainingConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     encoder: EncoderTrainingConfig = field(default_factory=EncoderTrainingConfig)
 

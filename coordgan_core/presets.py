@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from coordgan_core.config import (
     Config,
+    DenseHeadConfig,
+    EmbeddingConfig,
     EncoderConfig,
     GanConfig,
+    MappingConfig,
     ModelConfig,
     SynthesisConfig,
     TrainConfig,
+    WarpConfig,
 )
 from coordgan_core.errors import ConfigError
 
@@ -33,7 +37,38 @@ PAPER_512 = Config(
 )
 """The published stage at 512 pixels (fact sheet section 1.5); start it from a `paper-128` model."""
 
+QUICK_64 = Config(
+    preset="quick-64",
+    model=ModelConfig(
+        resolution=64,
+        mapping=MappingConfig(code_dim=128, layers=2),
+        warp=WarpConfig(
+            resolution=32, width=128, grid="centres", residual=True, fourier_bands=2, squash=False
+        ),
+        synthesis=SynthesisConfig(
+            trunk_channels=64, trunk_blocks=3, trunk_kernel=1, upsample_channels=(32,), noise=False
+        ),
+        encoder=EncoderConfig(
+            channels=16, max_channels=128, structure_channels=32, texture_channels=256
+        ),
+        embedding=EmbeddingConfig(),
+        dense_head=DenseHeadConfig(),
+    ),
+    train=TrainConfig(
+        stages=("embedding", "joint"),
+        batch=24,
+        mirror=False,
+        precision="auto",
+        snapshot_nimg=20_000,
+        checkpoint_sec=60.0,
+        minutes=30.0,
+        stage_shares=(0.6, 0.4),
+    ),
+)
+"""Useful on a two-core CPU in minutes: stage 0, then joint training; no adversary, no downloaded weights."""
+
 PRESETS: dict[str, Config] = {
+    "quick-64": QUICK_64,
     "paper-128": Config(),
     "paper-512": PAPER_512,
 }

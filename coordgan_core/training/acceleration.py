@@ -15,10 +15,18 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
-    """Say whether convolutions run in bfloat16; ``auto`` means on CUDA devices that have it."""
-    if precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return precision == "bfloat16"
+    """Say whether convolutions run in bfloat16; ``auto`` means where the hardware multiplies in it."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and _cpu_multiplies_bfloat16()
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Say whether this CPU has instructions for bfloat16 products (AMX or AVX512-BF16); elsewhere they are emulated."""
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

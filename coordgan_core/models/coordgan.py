@@ -1,0 +1,116 @@
+"""All networks of one model, and what they say about an image: codes, correspondence map, rendering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from coordgan_core.config import ModelConfig
+from coordgan_core.coords import resize_map
+from coordgan_core.errors import ConfigError
+from coordgan_core.models.codes import Codes
+from coordgan_core.models.dense_head import DenseHead
+from coordgan_core.models.embedding import Embedding
+from coordgan_core.models.encoder import Encoder
+from coordgan_core.models.generator import Generator
+
+RELIABILITY_UNIT = 0.05
+"""Expected error, in canonical units, at which reliability has fallen to 1/2."""
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """Where the pixels of images lie in the canonical frame.
+
+    Args:
+        map: Correspondence maps ``float32 [B, 2, h, w]``.
+        reliability: ``float32 [B, 1, h, w]`` in [0, 1], the model's own opinion, not calibrated.
+        descriptors: ``float32 [B, C, h', w']`` of unit length; None without an embedding.
+    """
+
+    map: Tensor
+    reliability: Tensor
+    descriptors: Tensor | None = None
+
+
+class CoordGAN(nn.Module):
+    """What a model file holds.
+
+    Args:
+        config: Which networks there are, and their sizes.
+
+    Raises:
+        ConfigError: A dense head without an embedding.
+    """
+
+    generator: Generator
+    encoder: Encoder | None
+    embedding: Embedding | None
+    dense_head: DenseHead | None
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = Generator(config)
+        self.encoder = Encoder(config) if config.encoder else None
+        self.embedding = Embedding(config.embedding) if config.embedding else None
+        self.dense_head = None
+        if config.dense_head:
+            if config.embedding is None:
+                raise ConfigError(
+                    "a dense head needs the trunk of an embedding", remedy="add model.embedding"
+                )
+            self.dense_head = DenseHead(config.dense_head, config.embedding.channels[0])
+
+    def encode(self, images: Tensor) -> Codes:
+        """Return the codes of images ``[B, 3, H, W]`` in [-1, 1].
+
+        Raises:
+            ConfigError: The model has no encoder.
+        """
+        if self.encoder is None:
+            raise ConfigError(
+                "this model has no encoder", remedy="train a preset that has the stage `encoder`"
+            )
+        codes: Codes = self.encoder(self.resized(images))
+        return codes
+
+    def render(self, codes: Codes) -> Tensor:
+        """Render codes to images ``float32 [B, 3, R, R]``."""
+        return self.generator.render(codes)
+
+    def resized(self, images: Tensor) -> Tensor:
+        """Resize images of any size to the model's resolution."""
+        side = self.config.resolution
+        if tuple(images.shape[-2:]) == (side, side):
+            return images
+        shrinking = min(images.shape[-2:]) >= side
+        return F.interpolate(images, size=(side, side), mode="area" if shrinking else "bilinear")
+
+    def correspondence(self, images: Tensor) -> Correspondence:
+        """Map images ``[B, 3, H, W]`` in [-1, 1], of any size, to the canonical frame.
+
+        The best that the model has: its embedding, refined by the dense head where there is one; without an
+        embedding the map of the structure code, as published.
+        """
+        if self.embedding is None or not self.embedding.ready:
+            maps = self.generator.warp(self.encode(images).structure)
+            return Correspondence(maps, torch.ones_like(maps[:, :1]))
+        images = self.embedding.resized(images)
+        features, _ = self.embedding.features(images)
+        descriptors = self.embedding.describe(features)
+        maps, likeness = self.embedding.locate(descriptors)
+        reliability = likeness.clamp(0.0, 1.0)
+        if self.dense_head is not None:
+            offsets, scale = self.dense_head(features, images)
+            maps = resize_map(maps, *offsets.shape[-2:]) + offsets
+            reliability = RELIABILITY_UNIT / (RELIABILITY_UNIT + scale)
+        return Correspondence(maps, reliability, descriptors)
+
+
+def parameter_counts(model: nn.Module) -> dict[str, int]:
+    """Return the number of parameters of each part of a model."""
+    return {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}

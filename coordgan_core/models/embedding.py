@@ -1,0 +1,92 @@
+"""Stage 0: an equivariant embedding, and the canonical prototypes that turn it into a correspondence map.
+
+A descriptor says *what* a pixel shows (the left corner of a mouth), not where it is nor how it is coloured:
+it is learned so that two randomly warped and recoloured views of one photograph can be matched by it
+(Thewlis et al. 2017, "Unsupervised learning of object frames by dense equivariant image labelling";
+`losses.equivariance`). The *prototypes* are the mean descriptors at every point of the canonical frame;
+where a pixel lies in the frame is where its descriptor finds its likeness among them:
+
+    m(x) = sum_u  softmax_u( <d(x), P(u)> / tau )  u           u on the canonical grid
+
+No weights, no labels, no generator: it gives usable maps within minutes on a CPU.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from coordgan_core.config import EmbeddingConfig
+from coordgan_core.coords import canonical_grid
+from coordgan_core.models.layers import full_precision
+from coordgan_core.models.unet import FeatureUNet
+
+
+class Embedding(nn.Module):  # image -> descriptors -> correspondence map
+    """U-Net with descriptors of unit length at half resolution, and the canonical prototypes.
+
+    Args:
+        config: Channels, sizes, temperature.
+    """
+
+    prototypes: Tensor
+    """``float32 [C, P, P]``, unit length; zero until `set_prototypes`."""
+
+    def __init__(self, config: EmbeddingConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = FeatureUNet(config.channels)
+        self.head = nn.Conv2d(config.channels[0], config.dim, 1)
+        self.register_buffer("prototypes", torch.zeros(config.dim, config.prototype_px, config.prototype_px))
+
+    @property
+    def ready(self) -> bool:
+        """Whether the prototypes have been set."""
+        return bool(self.prototypes.any())
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the trunk's features ``[B, C_0, R/2, R/2]`` and deepest level of images ``[B, 3, R, R]``."""
+        found: tuple[Tensor, Tensor] = self.trunk(self.resized(images))
+        return found
+
+    def resized(self, images: Tensor) -> Tensor:
+        """Resize images of any size to the side that the network was trained at."""
+        side = self.config.input_px
+        if tuple(images.shape[-2:]) != (side, side):
+            shrinking = min(images.shape[-2:]) >= side
+            images = F.interpolate(images, size=(side, side), mode="area" if shrinking else "bilinear")
+        return images
+
+    def describe(self, features: Tensor) -> Tensor:
+        """Turn features ``[B, C_0, h, w]`` into descriptors ``float32 [B, C, h, w]`` of unit length."""
+        return F.normalize(self.head(F.relu(features)).float(), dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``[B, 3, H, W]`` in [-1, 1] to descriptors ``float32 [B, C, R/2, R/2]`` of unit length."""
+        return self.describe(self.features(images)[0])
+
+    def locate(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:
+        """Find descriptors ``[B, C, h, w]`` among the prototypes.
+
+        Returns:
+            The correspondence maps ``float32 [B, 2, h, w]`` (soft-argmax) and the similarity to the best
+            prototype ``float32 [B, 1, h, w]``, -1 to 1.
+        """
+        B, _, h, w = descriptors.shape
+        with full_precision(descriptors):
+            similarity = torch.einsum(
+                "bcn,cm->bnm", descriptors.float().flatten(2), self.prototypes.flatten(1)
+            )
+            best = similarity.amax(dim=2)
+            side = self.config.prototype_px
+            points = canonical_grid(side, side, device=descriptors.device).flatten(1).T
+            maps = torch.softmax(similarity / self.config.temperature, dim=2) @ points
+        return maps.mT.reshape(B, 2, h, w), best.reshape(B, 1, h, w)
+
+    @torch.no_grad()
+    def set_prototypes(self, mean: Tensor) -> None:
+        """Take the mean descriptors ``[C, h, w]`` of many images as prototypes, resized and of unit length."""
+        side = self.config.prototype_px
+        resized = F.interpolate(mean[None].float(), size=(side, side), mode="bilinear", align_corners=False)
+        self.prototypes.copy_(F.normalize(resized[0], dim=0))

@@ -1,0 +1,267 @@
+"""Joint training: embedding, dense head, encoder, warp and synthesis learn together on real images.
+
+What every network learns from is *known positions*. The moving average of the embedding says where the
+pixels of the clean photograph lie in the canonical frame; the photograph is then warped by a known field and
+recoloured, and the same positions, carried along by the field, are what
+
+* the descriptors must find among the prototypes, which are one and the same for all photographs,
+* the dense head must reach from there,
+* the structure code's own map must approach (`WarpConfig.residual`: the identity is where it starts).
+
+Averaged over thousands of photographs the teacher's errors cancel, and the student becomes better than its
+teacher. Encoder and synthesis learn besides to reconstruct the photographs, and to keep their structure under
+the texture of another. No adversary and no downloaded weights are needed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from coordgan_core.config import Config
+from coordgan_core.coords import canonical_grid, compose, resize_map
+from coordgan_core.data import augment
+from coordgan_core.data.sampler import ImageSource
+from coordgan_core.data.sampler import generator as random_generator
+from coordgan_core.errors import ConfigError
+from coordgan_core.losses.equivariance import equivariance_loss, prototype_loss
+from coordgan_core.losses.geometry import fold_penalty
+from coordgan_core.losses.structural import StructuralLoss, correlation_loss
+from coordgan_core.losses.swap import swap_neighbours
+from coordgan_core.models.coordgan import CoordGAN
+from coordgan_core.models.dense_head import DenseHead
+from coordgan_core.models.ema import averaged_copy, update_average
+from coordgan_core.models.embedding import Embedding
+from coordgan_core.models.encoder import Encoder
+from coordgan_core.training.acceleration import autocast, place
+from coordgan_core.training.embedding import cosine_schedule, draw_pixels, estimate_prototypes, recolour
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WARMUP_NIMG = 2_000
+ERROR_UNIT = 0.05
+"""Weight of the likelihood beside the plain distance in the dense head's loss, in canonical units."""
+
+
+@dataclass(frozen=True)
+class _Views:
+    """Two warped views of a batch, and where their pixels lie in the canonical frame.
+
+    Attributes:
+        clean: The first view before recolouring, ``[B, 3, R, R]``.
+        recoloured: Both views, ``[2B, 3, R, R]``.
+        field: From the second view to the first, ``[B, 2, R, R]``.
+        target: Canonical positions of both views, ``[2B, 2, R, R]``.
+        valid: 1 where a pixel shows something of the photograph, ``[2B, 1, R, R]``.
+    """
+
+    clean: Tensor
+    recoloured: Tensor
+    field: Tensor
+    target: Tensor
+    valid: Tensor
+
+
+class JointStage:
+    """Train everything that a user's folder can teach without an adversary.
+
+    Args:
+        config: The whole configuration.
+        model: All networks; its embedding should come from stage 0.
+        source: All images: their mean descriptors make the prototypes.
+        device: Where the training runs.
+
+    Raises:
+        ConfigError: The model lacks an embedding, a dense head or an encoder.
+    """
+
+    name = "joint"
+
+    def __init__(self, config: Config, model: CoordGAN, source: ImageSource, device: torch.device) -> None:
+        if model.embedding is None or model.dense_head is None or model.encoder is None:
+            raise ConfigError(
+                "joint training needs an embedding, a dense head and an encoder",
+                remedy="choose a preset that has them, such as quick-64",
+            )
+        self.config, self.device = config, device
+        self.own, self._views = config.train.joint, config.train.embedding
+        self.total_nimg = self.own.total_nimg
+        self.model = place(model, device, config.train.precision).train().requires_grad_(True)
+        if not model.embedding.ready:
+            count = self._views.prototype_images
+            estimate_prototypes(model.embedding, source, count, config, device)
+        self.average = averaged_copy(self.model)
+        self._structural = StructuralLoss()
+        self._adam = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+
+    def _groups(self) -> list[dict[str, object]]:
+        def parameters(*modules: nn.Module) -> list[nn.Parameter]:
+            return [p for module in modules for p in module.parameters()]
+
+        generator = self.model.generator
+        slow = parameters(self._embedding, self._head)
+        # Layers of equalised learning rate must not decay: their weights are of unit size by construction.
+        equalised = parameters(self._encoder, generator.synthesis)
+        return [
+            {"params": slow, "peak": self.own.learning_rate},
+            {"params": parameters(generator.warp), "peak": self.own.learning_rate},
+            {"params": equalised, "peak": self.own.generator_rate, "weight_decay": 0.0},
+        ]
+
+    @property
+    def _embedding(self) -> Embedding:
+        assert self.model.embedding is not None
+        return self.model.embedding
+
+    @property
+    def _head(self) -> DenseHead:
+        assert self.model.dense_head is not None
+        return self.model.dense_head
+
+    @property
+    def _encoder(self) -> Encoder:
+        assert self.model.encoder is not None
+        return self.model.encoder
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Return the networks and their moving averages."""
+        return {"model": self.model, "average": self.average}
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """Return the one optimiser."""
+        return {"joint": self._adam}
+
+    def export(self) -> CoordGAN:
+        """Return a copy with averaged weights, in evaluation mode."""
+        return copy.deepcopy(self.average).eval().requires_grad_(False)
+
+    def finish(self) -> None:
+        """Leave the averaged weights in the model."""
+        self.model.load_state_dict(self.average.state_dict())
+
+    def step(self, images: Tensor, *, nimg: int) -> Mapping[str, Tensor]:
+        """Take one step on ``images float32 [B, 3, R, R]``, B even; see `training.stages.Stage`."""
+        draws = random_generator(self.config.train.seed, "joint", nimg, self.device)
+        factor = cosine_schedule(nimg, WARMUP_NIMG, self.total_nimg)
+        for group in self._adam.param_groups:
+            group["lr"] = group["peak"] * factor
+        views = self._make_views(self.model.resized(images), draws)
+        with autocast(self.config.train.precision, self.device):
+            losses = dict(self._positions(views, draws)) | dict(self._appearance(views))
+            total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()
+        self._adam.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        for group in self._adam.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], 1.0)
+        self._adam.step()
+        half_life = min(float(self.own.ema_half_life_nimg), 0.1 * nimg + len(images))
+        update_average(self.average, self.model, batch=len(images), half_life_nimg=half_life)
+        return {name: loss.detach() for name, (_, loss) in losses.items()}
+
+    @torch.no_grad()
+    def _make_views(self, images: Tensor, draws: torch.Generator) -> _Views:
+        B, R = len(images), images.shape[-1]
+        first = augment.random_warp(B, R, strength=0.5 * self._views.warp, generator=draws)
+        second = augment.random_warp(B, R, strength=self._views.warp, generator=draws)
+        clean = augment.warp_images(images, first)
+        both = torch.cat([clean, augment.warp_images(clean, second)])
+        known = self._teach(images)
+        there = compose(known, first)
+        through = compose(first, second)  # from the second view to the photograph
+        return _Views(
+            clean=clean,
+            recoloured=recolour(both, self._views, draws),
+            field=second,
+            target=torch.cat([there, compose(known, through)]),
+            valid=torch.cat([augment.inside(first), augment.inside(through) * augment.inside(second)]),
+        )
+
+    def _teach(self, images: Tensor) -> Tensor:  # images -> [B, 2, R, R]
+        """Return where the moving average sees the pixels of clean images."""
+        teacher = self.average.embedding
+        assert teacher is not None
+        with autocast(self.config.train.precision, self.device):
+            descriptors = teacher(images)
+        maps, _ = teacher.locate(descriptors)
+        identity = canonical_grid(*maps.shape[-2:], device=maps.device)
+        smooth = _gaussian_blur(maps - identity, self.own.teacher_blur_px) + identity
+        return resize_map(smooth, *images.shape[-2:])
+
+    def _positions(self, views: _Views, draws: torch.Generator) -> Iterator[tuple[str, tuple[float, Tensor]]]:
+        """Yield the losses of embedding and dense head."""
+        own, embedding = self.own, self._embedding
+        features, _ = embedding.features(views.recoloured)
+        descriptors = embedding.describe(features)
+        size = (descriptors.shape[-2], descriptors.shape[-1])
+        one, two = descriptors.chunk(2)
+        equivariance = equivariance_loss(
+            one,
+            two,
+            F.interpolate(views.field, size=size, mode="area"),
+            temperature=self._views.temperature,
+            queries=draw_pixels(one, self._views.queries, draws),
+        )
+        prototype = prototype_loss(
+            descriptors,
+            F.interpolate(views.target, size=size, mode="area"),
+            F.interpolate(views.valid, size=size, mode="area"),
+            embedding.prototypes,
+            temperature=embedding.config.temperature,
+            queries=draw_pixels(descriptors, self._views.queries, draws),
+        )
+        found = embedding.locate(descriptors.detach())[0]
+        offsets, scale = self._head(features, views.recoloured)
+        maps = resize_map(found, *offsets.shape[-2:]) + offsets
+        yield "equivariance", (own.equivariance, equivariance)
+        yield "prototype", (own.prototype, prototype)
+        yield "dense", (own.dense, _laplace(maps, scale, views))
+
+    def _appearance(self, views: _Views) -> Iterator[tuple[str, tuple[float, Tensor]]]:
+        """Yield the losses of encoder, warp and synthesis, on the first view in its own colours."""
+        own, generator, images = self.own, self.model.generator, views.clean
+        codes = self._encoder(images)
+        maps = generator.warp(codes.structure)
+        size = (maps.shape[-2], maps.shape[-1])
+        half = len(images)
+        target = F.interpolate(views.target[:half], size=size, mode="area")
+        valid = F.interpolate(views.valid[:half], size=size, mode="area")
+        again = generator.synthesize(maps, codes.texture)
+        swapped = generator.synthesize(maps, swap_neighbours(codes.texture))
+        reconstruction = (again - images).abs().mean() + correlation_loss(again, images).mean()
+        yield "code_map", (own.code_map, _mean_distance(maps, target, valid))
+        yield "reconstruction", (own.reconstruction, reconstruction)
+        yield "texture_swap", (own.texture_swap, self._structural(swapped, images).mean())
+        yield "fold", (own.fold, fold_penalty(maps))
+
+
+def _distance(maps: Tensor, target: Tensor) -> Tensor:  # [B, 2, H, W] twice -> [B, 1, H, W]
+    return (maps.float() - target).square().sum(1, keepdim=True).add(1e-8).sqrt()
+
+
+def _mean_distance(maps: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    return (_distance(maps, target) * valid).sum() / valid.sum().clamp_min(1.0)
+
+
+def _laplace(maps: Tensor, scale: Tensor, views: _Views) -> Tensor:
+    """Return the distance plus, weakly, its negative log-likelihood under the predicted Laplace scale."""
+    distance = _distance(maps, views.target)
+    likelihood = distance / scale + scale.log()
+    return ((distance + ERROR_UNIT * likelihood) * views.valid).sum() / views.valid.sum().clamp_min(1.0)
+
+
+def _gaussian_blur(values: Tensor, deviation_px: float) -> Tensor:  # [B, C, h, w], edges repeated
+    if deviation_px <= 0.0:
+        return values
+    reach = int(3.0 * deviation_px + 1.0)
+    steps = torch.arange(-reach, reach + 1, device=values.device, dtype=values.dtype)
+    kernel = torch.exp(-0.5 * (steps / deviation_px).square())
+    kernel = (kernel / kernel.sum()).expand(values.shape[1], 1, 1, -1)
+    values = F.conv2d(F.pad(values, (reach, reach, 0, 0), mode="replicate"), kernel, groups=values.shape[1])
+    return F.conv2d(F.pad(values, (0, 0, reach, reach), mode="replicate"), kernel.mT, groups=values.shape[1])
