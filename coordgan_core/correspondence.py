@@ -13,7 +13,7 @@ from torch import Tensor
 
 from coordgan_core.coords import check_shape
 from coordgan_core.errors import ShapeError
-from coordgan_core.losses.warp import affinity, distance
+from coordgan_core.losses.warp import affinity, chunk_size, distance
 from coordgan_core.models.layers import full_precision
 
 
@@ -25,7 +25,7 @@ def match(
     *,
     temperature: float = 0.01,
     hard: bool = False,
-    chunk: int = 1024,
+    chunk: int | None = None,
 ) -> Tensor:
     """Carry values from the pixels of a reference to the pixels of a query, or return how they correspond.
 
@@ -38,7 +38,7 @@ def match(
         values: What is carried, soft labels for instance: ``[C, h, w]`` or ``[B, C, h, w]``.
         temperature: Of the softmax, in canonical units; published 0.01.
         hard: Take the nearest reference pixel alone.
-        chunk: Query pixels compared at once; memory is ``chunk x h w`` (with ``values``).
+        chunk: Query pixels compared at once; memory is ``chunk x h w`` (with ``values``). None chooses.
 
     Returns:
         With ``values`` ``float32 [C, H, W]``; without, the affinity ``[H W, h w]``, rows sum to 1 (or, if
@@ -57,6 +57,7 @@ def match(
         check_shape(four, f"B C {h} {w}", "carried values")
         carried = four.expand(B, -1, -1, -1).float().flatten(2).mT  # [B, n, C]
     points = query.float().flatten(2)
+    chunk = chunk or chunk_size(B, h * w, query.device)
     with full_precision(query_map):
         parts = []
         for start in range(0, points.shape[2], chunk):
@@ -116,7 +117,7 @@ def propagate_one_shot(
     *,
     temperature: float = 0.01,
     hard: bool = False,
-    chunk: int = 1024,
+    chunk: int | None = None,
 ) -> Tensor:
     """Propagate the labels of one reference as published: soften, carry, take the most probable class.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from coordgan_core.coords import GridKind, canonical_grid, check_shape
+from coordgan_core.losses.warp import chunk_size
 from coordgan_core.models.layers import full_precision
 
 
@@ -15,7 +16,7 @@ def chamfer(
     kind: GridKind = "endpoints",
     points: int = 0,
     generator: torch.Generator | None = None,
-    chunk: int = 1024,
+    chunk: int | None = None,
 ) -> Tensor:
     """Return the bidirectional Chamfer distance between maps and the canonical grid, a scalar.
 
@@ -30,7 +31,7 @@ def chamfer(
         points: How many pixels and how many grid points are compared, drawn at random for the whole batch;
             each still with *all* of the other side, so that the expectation is the full loss. 0 compares all.
         generator: Source of the draw.
-        chunk: Grid points compared at once.
+        chunk: Grid points compared at once; None lets `chunk_size` choose.
     """
     check_shape(maps, "B 2 H W", "correspondence map")
     height, width = maps.shape[-2:]
@@ -42,6 +43,7 @@ def chamfer(
             queries = cloud[:, _some(len(grid), points, generator, maps.device)]
             targets = grid[_some(len(grid), points, generator, maps.device)]
         nearest_grid = grid[_nearest_in_grid(queries.detach(), height, width, kind)]  # [B, N', 2]
+        chunk = chunk or chunk_size(len(maps), len(grid), maps.device)
         index = _nearest_in_cloud(targets, cloud.detach(), chunk)  # [B, N']
         nearest_map = cloud.gather(1, index[..., None].expand(-1, -1, 2))
         forward = (queries - nearest_grid).square().sum(dim=2).mean()
