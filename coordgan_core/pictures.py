@@ -27,9 +27,10 @@ def colour_map(correspondence: Tensor) -> Tensor:
     check_shape(correspondence, "B 2 H W", "correspondence map")
     frame = correspondence.detach().float()
     inside = (torch.nan_to_num(frame, nan=9.0).abs() <= 1.0).all(dim=1, keepdim=True)
-    x, y = torch.nan_to_num(frame).clamp(-1.0, 1.0).split(1, dim=1)
+    placed = torch.nan_to_num(frame).clamp(-1.0, 1.0)
+    x, y = placed[:, :1], placed[:, 1:]
     colours = torch.cat([x, y, -(x + y) / 2.0], dim=1)
-    phase = torch.cat([x, y], dim=1).add(1.0).mul(LINES / 2.0)
+    phase = placed.add(1.0).mul(LINES / 2.0)
     on_line = ((phase - phase.round()).abs() < 0.06).any(dim=1, keepdim=True)
     colours = torch.where(on_line, colours * 0.5 - 0.5, colours)
     return torch.where(inside, colours, colours.new_tensor(-1.0))

@@ -49,13 +49,14 @@ def maps(
     """Write every image beside its correspondence map in colour: equal colours are equal places."""
     import torch
 
+    from coordgan_core.coords import resize_map
     from coordgan_core.data.pixels import to_tensor
     from coordgan_core.pictures import colour_map, write_png
 
     written: list[str] = []
     skipped: list[Skip] = []
     for path, pixels, analysis in _analysed(_predictor(model, device), images, skipped):
-        colours = _resized(colour_map(analysis.map[None]), pixels)
+        colours = colour_map(resize_map(analysis.map[None], *pixels.shape[:2]))
         target = out / path.with_suffix(".png")
         write_png(target, torch.cat([to_tensor(pixels), colours], dim=3)[0])
         written.append(str(target))
@@ -184,12 +185,6 @@ def _tensors(images: Path, count: int, side: int, skipped: list[Skip]) -> Tensor
     if not tensors:
         raise ImageError(f"{images} holds no readable image", expected="at least one image")
     return torch.cat(tensors[:count])
-
-
-def _resized(picture: Tensor, pixels: Pixels) -> Tensor:
-    import torch.nn.functional as F
-
-    return F.interpolate(picture, pixels.shape[:2], mode="nearest")
 
 
 def _parsed_point(text: str, size: tuple[int, int], image: Path) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from coordgan_core.config import Config, check
 from coordgan_core.data.sampler import ImageSource
 from coordgan_core.errors import DiskFullError
 from coordgan_core.snapshot import inspect
+from coordgan_core.training import outputs
 from coordgan_core.training.distributed import Group, joined
 from coordgan_core.training.events import (
     Decoding,
@@ -52,7 +53,7 @@ def train(
 
     Raises:
         CheckpointError: The run folder is not empty.
-        DataError: There are no readable images.
+        DataError: There are no readable images, or labels fit none of them.
         ModelError: ``start`` is no model file.
         TrainingDivergedError: Losses became not-a-number again and again; the last good model is kept.
         OutOfMemoryError: Not even the smallest batch fits the device.
@@ -67,6 +68,7 @@ def train(
     if start is not None:
         inspect(start)  # better now than after all images were decoded
     settings = RunSettings(config, str(images), _text(labels), device, _text(start))
+    outputs.check_labels_folder(settings)
     with joined(device) as group:
         if group.leads:
             RunFolder.create(run, settings)

@@ -1,4 +1,4 @@
-"""What a training leaves on the way: snapshots and sample sheets."""
+"""What a training leaves on the way: snapshots, sample sheets, validation figures."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordgan_core.snapshot import ModelCard, save_model
-from coordgan_core.training.events import Event, SheetWritten, SnapshotWritten
-from coordgan_core.training.run import RunFolder
+from coordgan_core.training.events import Event, SheetWritten, SnapshotWritten, Validated
+from coordgan_core.training.run import RunFolder, RunSettings
 from coordgan_core.training.state import Position
 
 if TYPE_CHECKING:
     from coordgan_core.data.sampler import ImageSource
     from coordgan_core.models.coordgan import CoordGAN
+    from coordgan_core.training.validation import Quality
 
 SHEET_IMAGES = 6
 """Images on a sample sheet, always the same ones."""
@@ -23,22 +24,46 @@ SHEET_IMAGES = 6
 def write(
     folder: RunFolder, name: str, position: Position, model: CoordGAN, source: ImageSource
 ) -> Iterator[Event]:
-    """Write a snapshot, publish it as the newest model, and write its sample sheet."""
+    """Write a snapshot with its figures, publish it as the newest model, and write its sample sheet."""
     from coordgan_core.training import sheets
 
     device = next(model.parameters()).device
-    path = folder.snapshot_path(position.stage, name, position.nimg)
-    save_model(path, model, card(folder, position, len(source), str(device)))
-    folder.publish(path)
-    yield SnapshotWritten(path, folder.model_path, name, position.nimg)
     images = source.images(range(min(SHEET_IMAGES, len(source))), device)
     picture = folder.sheet_path(position.stage, name, position.nimg)
     sheets.write_sheet(picture, model, images, stage=name)
     yield SheetWritten(picture, name, position.nimg)
+    quality = _quality(folder, name, model, str(device))
+    if quality is not None:
+        yield Validated(name, position.nimg, quality.miou, quality.foreground_iou)
+    path = folder.snapshot_path(position.stage, name, position.nimg)
+    save_model(path, model, card(folder, position, len(source), str(device), quality))
+    folder.publish(path)
+    yield SnapshotWritten(path, folder.model_path, name, position.nimg)
 
 
-def card(folder: RunFolder, position: Position, images: int, device: str) -> ModelCard:
+def check_labels_folder(settings: RunSettings) -> None:
+    """Raise `DataError` if a folder of validation labels is given that does not fit the images."""
+    if settings.labels is not None:
+        from coordgan_core.training.validation import find_pairs
+
+        find_pairs(Path(settings.images), Path(settings.labels))
+
+
+def _quality(folder: RunFolder, name: str, model: CoordGAN, device: str) -> Quality | None:
+    """Measure the model on the labelled images, where there are some and its maps mean something yet."""
+    settings = folder.settings
+    if settings.labels is None or (name == "gan" and model.embedding is None):
+        return None
+    from coordgan_core.training.validation import find_pairs, validate
+
+    return validate(model, find_pairs(Path(settings.images), Path(settings.labels)), device=device)
+
+
+def card(
+    folder: RunFolder, position: Position, images: int, device: str, quality: Quality | None = None
+) -> ModelCard:
     """Return what is known of a run's model; what only a person knows (category, licence) stays empty."""
+    figures = {} if quality is None else {name: round(value, 4) for name, value in vars(quality).items()}
     return ModelCard(
         name=folder.path.absolute().name,
         data_source=Path(folder.settings.images).name,
@@ -47,5 +72,6 @@ def card(folder: RunFolder, position: Position, images: int, device: str) -> Mod
         trained_nimg=position.seen_nimg,
         trained_sec=round(position.active_sec, 1),
         device=device,
+        figures=figures,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )

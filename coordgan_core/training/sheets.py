@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from coordgan_core.coords import resize_map
 from coordgan_core.data.sampler import generator
 from coordgan_core.models.codes import Codes
 from coordgan_core.pictures import colour_map, write_png
@@ -40,7 +41,7 @@ def sample_sheet(model: CoordGAN, images: Tensor, *, stage: str) -> Tensor:
     encodes = stage in ("joint", "encoder") and model.encoder is not None
     blocks = []
     if encodes or model.embedding is not None:
-        rows = [images, _resized(colour_map(model.correspondence(images).map), images)]
+        rows = [images, _coloured(model.correspondence(images).map, images)]
         if encodes:
             rows.append(_resized(model.render(model.encode(images)), images))
         blocks.append(sheet(torch.stack(rows)))
@@ -50,7 +51,8 @@ def sample_sheet(model: CoordGAN, images: Tensor, *, stage: str) -> Tensor:
         blocks.append(sheet(grid, rows=_resized(few, grid[0]), columns=_resized(few, grid[0])))
     elif stage == "gan":
         codes = _drawn(model, images.device)
-        blocks.append(sheet(texture_swap(model, codes, codes), rows=colour_map(_maps(model, codes))))
+        grid = texture_swap(model, codes, codes)
+        blocks.append(sheet(grid, rows=_coloured(model.generator.warp(codes.structure), grid[0])))
     return _stacked(blocks or [sheet(images[None])])
 
 
@@ -65,17 +67,14 @@ def _drawn(model: CoordGAN, device: torch.device) -> Codes:
     return Codes(model.generator.map_structure(latents[0]), model.generator.map_texture(latents[1]))
 
 
-def _maps(model: CoordGAN, codes: Codes) -> Tensor:
-    side = model.config.resolution
-    return _resized(model.generator.warp(codes.structure), torch.empty(1, 3, side, side))
+def _coloured(correspondence: Tensor, like: Tensor) -> Tensor:
+    return colour_map(resize_map(correspondence.float(), *like.shape[-2:]))
 
 
 def _resized(images: Tensor, like: Tensor) -> Tensor:
-    return (
-        F.interpolate(images, like.shape[-2:], mode="bilinear")
-        if images.shape[-2:] != like.shape[-2:]
-        else images
-    )
+    if images.shape[-2:] == like.shape[-2:]:
+        return images
+    return F.interpolate(images, like.shape[-2:], mode="bilinear")
 
 
 def _stacked(blocks: list[Tensor]) -> Tensor:
