@@ -1,1 +1,1 @@
-"""The engine: a worker process that a window talks to."""
+"""The worker process behind the window: typed messages (`protocol`), the loop that answers them (`server`)."""

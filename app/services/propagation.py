@@ -1,0 +1,346 @@
+"""A propagation as a job: results go into the project as they come, human work stays, the whole run is one step back."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from app.domain.project import Project, Result
+from app.domain.status import Status
+from app.services.dispatch import Mailbox
+from app.services.engine import EngineClient
+from app.services.jobs import Job, JobError, JobProgress, JobRunner, JobState
+from app.services.session import Changes, Session
+from coordgan_core.engine.protocol import Reply
+from coordgan_core.errors import CoordError, LabelError
+from PySide6.QtCore import QObject
+
+_log = logging.getLogger(__name__)
+_STOP = 100  # failures in a row after which something other than the images must be wrong
+
+
+@dataclass(frozen=True)
+class PropagationRequest:
+    """What to propagate.
+
+    Args:
+        model: Id of a model.
+        references: Images whose label maps are the source.
+        queries: Images that receive labels.
+        options: Options of the propagation, as plain values.
+        keep_human_pixels: Also renew the machine's pixels of images in which a person has corrected an earlier result;
+            their corrections stay. Otherwise such images are left alone altogether.
+        category: That of the model, for the record.
+        model_name: Its name, for the record.
+    """
+
+    model: str
+    references: tuple[int, ...]
+    queries: tuple[int, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    keep_human_pixels: bool = False
+    category: str = ""
+    model_name: str = ""
+
+
+@dataclass(frozen=True)
+class TargetPreview:
+    """What a propagation would touch: images that get labels, images that stay, images that cannot be read."""
+
+    queries: tuple[int, ...]
+    protected: tuple[int, ...]
+    unreadable: tuple[int, ...]
+
+
+def propagation_targets(project: Project, request: PropagationRequest) -> TargetPreview:
+    """Say which images a request would touch; references are never among them."""
+    references = set(request.references)
+    wanted = [i for i in request.queries if i not in references]
+    human = {int(i) for i in project.ids("is:human")}
+    corrected = set()
+    if request.keep_human_pixels:
+        corrected = {int(i) for i in project.ids(f"status:{Status.EDITED.value}")} & _on_machine_base(project)
+    missing = {int(i) for i in project.ids("is:missing")} | _unreadable(project)
+    protected = tuple(i for i in wanted if i in human and i not in corrected)
+    left = set(protected)
+    queries = tuple(i for i in wanted if i not in left and i not in missing)
+    return TargetPreview(queries, protected, tuple(i for i in wanted if i in missing and i not in left))
+
+
+def _on_machine_base(project: Project) -> set[int]:
+    return {row[0] for row in project.database.read("SELECT image_id FROM machine_base")}
+
+
+def _unreadable(project: Project) -> set[int]:
+    return {row[0] for row in project.database.read("SELECT id FROM images WHERE problem <> ''")}
+
+
+class PropagationJob(Job):
+    """Runs one propagation in the engine and writes what comes."""
+
+    def __init__(
+        self,
+        session: Session,
+        engine: EngineClient,
+        request: PropagationRequest,
+        *,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__("Propagate", kind="propagation", parent=parent)
+        self._session = session
+        self._project = session.project
+        self._engine = engine
+        self._request = request
+        self._mailbox = Mailbox(self)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="propagation")
+        self._call: int | None = None
+        self._held: list[Reply] = []
+        self._writing = 0
+        self._taken = 0
+        self._protected = 0
+        self._failures = 0
+        self._names: dict[int, str] = {}
+        self._started = 0.0
+        self._after: Callable[[], None] | None = None
+
+    # --- what the list of jobs asks
+
+    def start(self) -> None:
+        """Read the references in a worker, then ask the engine."""
+        self._set_state(JobState.RUNNING)
+        self._started = time.monotonic()
+        self._pool.submit(self._prepare)
+
+    def pause(self) -> None:
+        """Take no more results; the engine waits."""
+        if self.state is JobState.RUNNING:
+            self._set_state(JobState.PAUSED)
+
+    def resume(self) -> None:
+        """Go on where it stopped."""
+        if self.state is JobState.PAUSED:
+            self._set_state(JobState.RUNNING)
+            held, self._held = self._held, []
+            for reply in held:
+                self._take(reply)
+
+    def cancel(self) -> None:
+        """Stop at once; results that are in the project stay there."""
+        if self._call is not None:
+            self._engine.cancel(self._call)
+            self._call = None
+        self._held.clear()
+        if self.state in (JobState.RUNNING, JobState.PAUSED):
+            self._end(JobState.CANCELLED, self._summary())
+            self._pool.submit(self._close_batch)
+
+    def close(self) -> None:
+        """Cancel and wait for what is being written."""
+        self.cancel()
+        self._pool.shutdown(wait=True)
+        self._mailbox.close()
+
+    # --- in the worker
+
+    def _prepare(self) -> None:
+        try:
+            self._session.flush()
+            targets = propagation_targets(self._project, self._request)
+            references, arrays = self._references()
+            rows = self._project.rows(targets.queries)
+            self._names = {row.id: row.path for row in rows}
+            params = {
+                "model": self._request.model,
+                "references": references,
+                "queries": [
+                    {"id": row.id, "path": str(self._project.images_folder / row.path)} for row in rows
+                ],
+                "options": self._request.options,
+            }
+            details = {
+                "model": self._request.model,
+                "model_name": self._request.model_name,
+                "category": self._request.category,
+                "references": list(self._request.references),
+                "options": self._request.options,
+            }
+            self.batch = self._project.batches.begin("propagation", "Propagate", details)
+        except CoordError as error:
+            message = str(error)
+            self._mailbox.post(lambda: self._fail(message))
+        except Exception as error:  # the window must outlive any job
+            _log.exception("a propagation could not begin")
+            text = f"{type(error).__name__}: {error}"
+            self._mailbox.post(lambda: self._fail(text))
+        else:
+            self._protected = len(targets.protected)
+            self._mailbox.post(lambda: self._ask(params, arrays))
+
+    def _references(self) -> tuple[list[dict[str, str]], dict[str, Any]]:
+        if not self._request.references:
+            raise LabelError(
+                "there is no reference", remedy="label one image and make it a reference first"
+            )
+        items, arrays = [], {}
+        for index, row in enumerate(self._project.rows(self._request.references)):
+            labels = self._project.labels(row.id)
+            if not labels.any():
+                raise LabelError(
+                    f"the reference {row.path} has no labels",
+                    expected="at least one painted part",
+                    remedy="paint it first, or leave it out",
+                )
+            items.append({"path": str(self._project.images_folder / row.path)})
+            arrays[f"labels{index}"] = labels
+        return items, arrays
+
+    def _write(self, image_id: int, reply: Reply) -> None:
+        try:
+            taken = self._store(image_id, reply)
+        except CoordError as error:
+            message = str(error)
+            self._mailbox.post(lambda: self._written(image_id, reply, taken=False, message=message))
+        except Exception as error:
+            _log.exception("a result could not be stored")
+            text = f"{type(error).__name__}: {error}"
+            self._mailbox.post(lambda: self._written(image_id, reply, taken=False, message=text))
+        else:
+            self._mailbox.post(lambda: self._written(image_id, reply, taken=taken, message=""))
+
+    def _store(self, image_id: int, reply: Reply) -> bool:
+        assert self.batch is not None
+        row = self._project.measure(image_id)
+        labels = reply.arrays["labels"]
+        if labels.ndim != 2 or labels.dtype != np.uint8 or labels.shape != (row.height, row.width):
+            raise LabelError(
+                f"the engine sent labels of {list(labels.shape)} for {row.path}",
+                expected=f"[{row.height}, {row.width}]",
+                remedy="propagate again; if it happens again, the image has changed",
+            )
+        confidence = reply.arrays.get("confidence")
+        if confidence is not None:
+            confidence = confidence.astype(np.float32) / np.float32(255.0)
+        score = reply.data.get("score")
+        result = Result(
+            labels,
+            confidence,
+            float(score) if isinstance(score, int | float) else None,
+            {int(c): float(s) for c, s in dict(reply.data.get("class_scores", {})).items()},
+            str(reply.data.get("note", "")),
+        )
+        return self._project.batches.write_result(
+            self.batch, image_id, result, refresh_edited=self._request.keep_human_pixels
+        )
+
+    def _note_failure(self, image_id: int, message: str) -> None:
+        assert self.batch is not None
+        try:
+            self._project.batches.write_failure(self.batch, image_id, message)
+        except CoordError as error:
+            _log.warning("a failure could not be noted: %s", error)
+
+    def _close_batch(self) -> None:
+        if self.batch is None:
+            return
+        details = {"taken": self._taken, "protected": self._protected, "failed": len(self._errors)}
+        try:
+            self._project.batches.finish(self.batch, details)
+        except CoordError as error:
+            _log.warning("a propagation could not be closed: %s", error)
+        batch = self.batch
+        self._mailbox.post(lambda: self._session.add_batch(batch, "Propagate"))
+
+    # --- in the window
+
+    def _ask(self, params: dict[str, Any], arrays: dict[str, Any]) -> None:
+        if self.state not in (JobState.RUNNING, JobState.PAUSED):
+            self._pool.submit(self._close_batch)
+            return
+        self._report(JobProgress(0, len(params["queries"])))
+        self._call = self._engine.request(
+            "propagate", params, arrays, on_event=self._on_event, on_done=self._on_done, on_error=self._fail
+        )
+
+    def _on_event(self, reply: Reply) -> None:
+        if self.state is JobState.PAUSED and reply.arrays:
+            self._held.append(reply)
+        else:
+            self._take(reply)
+
+    def _take(self, reply: Reply) -> None:
+        kind, image_id = reply.data.get("event"), reply.data.get("image")
+        if kind == "progress":
+            self._report(JobProgress(int(reply.data.get("done", 0)), int(reply.data.get("total", 0))))
+        elif kind == "result" and isinstance(image_id, int) and "labels" in reply.arrays:
+            self._writing += 1
+            self._pool.submit(self._write, image_id, reply)
+        elif kind == "error" and isinstance(image_id, int):
+            self._failed_one(image_id, str(reply.data.get("message", "")))
+        elif reply.arrays:
+            self._engine.release(reply)
+
+    def _written(self, image_id: int, reply: Reply, *, taken: bool, message: str) -> None:
+        self._writing -= 1
+        self._engine.release(reply)
+        if message:
+            self._failed_one(image_id, message)
+        elif taken:
+            self._taken += 1
+            self._failures = 0
+            ids = frozenset({image_id})
+            self._session.tell(Changes(ids, ids))
+        else:
+            self._protected += 1
+        self._finish_if_idle()
+
+    def _failed_one(self, image_id: int, message: str) -> None:
+        self._report(JobError(self._names.get(image_id, str(image_id)), message, image_id))
+        self._pool.submit(self._note_failure, image_id, message)
+        self._session.tell(Changes(frozenset({image_id})))
+        self._failures += 1
+        if self._failures >= _STOP and self.state is JobState.RUNNING:
+            self._stop_engine()
+            self._fail(f"Stopped after {_STOP} failures in a row: {message}")
+
+    def _stop_engine(self) -> None:
+        if self._call is not None:
+            self._engine.cancel(self._call)
+            self._call = None
+
+    def _on_done(self, _reply: Reply) -> None:
+        self._call = None
+        self._after = lambda: self._end(JobState.DONE, self._summary())
+        self._finish_if_idle()
+
+    def _finish_if_idle(self) -> None:
+        if self._after is not None and self._writing == 0 and not self._held:
+            after, self._after = self._after, None
+            after()
+            self._pool.submit(self._close_batch)
+
+    def _fail(self, message: str) -> None:
+        self._call = None
+        self._held.clear()
+        self._end(JobState.FAILED, message)
+        self._pool.submit(self._close_batch)
+
+    def _summary(self) -> str:
+        parts = [f"{self._taken} images labelled"]
+        if self._protected:
+            parts.append(f"{self._protected} left alone: a person worked on them")
+        if self._errors:
+            parts.append(f"{len(self._errors)} failed")
+        return ", ".join(parts)
+
+
+def start_propagation(
+    session: Session, engine: EngineClient, jobs: JobRunner, request: PropagationRequest
+) -> int:
+    """Begin a propagation and return the id of its job; results appear through ``session.changed``."""
+    return jobs.add(PropagationJob(session, engine, request, parent=jobs))
+
