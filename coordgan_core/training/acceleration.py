@@ -19,12 +19,12 @@ def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and _cpu_multiplies_bfloat16()
 
 
 def _cpu_multiplies_bfloat16() -> bool:
-    """Say whether this CPU has instructions for bfloat16 products (AMX or AVX512-BF16); elsewhere they are emulated."""
+    """Say whether this CPU has instructions for bfloat16 products (AMX or AVX512-BF16)."""
     checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
@@ -66,7 +66,8 @@ class Compiled:
         """Call the network."""
         if self._fast is not None and not self._tried:
             self._try(args)
-        return (self._fast or self._plain)(*args)
+        call = self._plain if self._fast is None else self._fast
+        return call(*args)
 
     def _try(self, args: tuple[object, ...]) -> None:
         self._tried = True

@@ -13,8 +13,11 @@ from tests.core.tiny import images, tiny_config, tiny_model
 CPU = torch.device("cpu")
 
 
-def test_auto_precision_is_float32_on_the_cpu() -> None:
-    assert not uses_bfloat16("auto", CPU)
+@pytest.mark.parametrize("able", [True, False])
+def test_auto_precision_asks_the_cpu(monkeypatch: pytest.MonkeyPatch, able: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: able, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    assert uses_bfloat16("auto", CPU) == able
     assert uses_bfloat16("bfloat16", CPU)
     assert not uses_bfloat16("float32", CPU)
 
@@ -81,6 +84,18 @@ def test_stage_takes_the_same_step_behind_a_compiler(monkeypatch: pytest.MonkeyP
         stage.step(images(), nimg=4)
     for a, b in zip(*(stage.generator.parameters() for stage in stages), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_compiled_network_that_has_no_length_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrapped:  # as torch's own wrapper, which refuses len() and with it bool()
+        def __call__(self, x: Tensor) -> Tensor:
+            return x + 1
+
+        def __len__(self) -> int:
+            raise TypeError("no length")
+
+    monkeypatch.setattr(torch, "compile", lambda _module, **_: Wrapped())
+    assert Compiled(nn.Identity(), enabled=True)(torch.zeros(1)).tolist() == [1.0]
 
 
 @pytest.mark.cuda
