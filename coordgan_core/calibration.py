@@ -1,4 +1,4 @@
-"""Calibration: turns raw scores of pixels into confidences, so that about 80 % of the pixels at 0.8 are right. Numpy only."""
+"""Calibration: scores of pixels -> confidences, such that 80 % of the pixels at 0.8 are right. Numpy only."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ import numpy.typing as npt
 from coordgan_core.metrics import CalibrationError
 
 FEATURES = ("moved", "refined", "reliability")
-"""Per pixel, as logits: probability of the label when the map errs by `position_sigma`; refined probability; reliability."""
+"""Logits of: the label's probability if the map errs a little; after refinement; the map's reliability."""
 _LIMIT = 6.0
 _PIXELS_PER_IMAGE = 400.0
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Logistic map from `FEATURES` to confidence (Platt 1999), and the position error its first feature allows for.
+    """Logistic map from `FEATURES` to confidence (Platt 1999), and the error its first feature allows for.
 
     The defaults are a prior, fitted on faces; `fit` starts from them.
     """
 
     position_sigma: float = 0.06
     """Standard error of correspondence maps, in canonical units."""
-    weights: tuple[float, ...] = (0.85, 0.25, 0.0)
+    weights: tuple[float, ...] = (0.12, 0.33, 0.0)
     intercept: float = 0.0
+    references: int = 1
+    """References that were fused when it was fitted."""
     ece: float = math.nan
     """Expected calibration error when it was fitted; nan: never measured."""
     images: int = 0
@@ -41,6 +43,12 @@ class Calibration:
             self.intercept
         )
         return np.asarray(1.0 / (1.0 + np.exp(-z)), np.float32)
+
+    def for_references(self, count: int) -> Calibration:
+        """Return the calibration for ``count`` fused references: more deserve more trust, up to three."""
+        factor = math.sqrt(min(max(count, 1), 3) / min(max(self.references, 1), 3))
+        scaled = tuple(factor * w for w in self.weights)
+        return dataclasses.replace(self, weights=scaled, references=count)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types (an ``ece`` that is nan becomes null)."""
@@ -58,12 +66,13 @@ class Calibration:
             for name in ("position_sigma", "intercept", "ece")
             if _is_number(value.get(name))
         }
-        images = value.get("images")
+        images, references = value.get("images"), value.get("references")
         return dataclasses.replace(
             default,
             **numbers,
             weights=tuple(map(float, weights)) if usable and weights else default.weights,
             images=images if isinstance(images, int) else 0,
+            references=references if isinstance(references, int) else 1,
         )
 
 
@@ -83,7 +92,7 @@ def logit(probability: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Example:
-    """One image whose truth is known: features ``[3, N]`` of its pixels, and whether their labels are right, ``[N]``."""
+    """An image whose truth is known: features ``[3, N]``, and whether the labels are right, ``[N]``."""
 
     features: npt.NDArray[np.float32]
     correct: npt.NDArray[np.bool_]

@@ -27,7 +27,7 @@ _MAX_CANDIDATES = 512
 
 
 class BlurredAtlas:
-    """An atlas as a map sees it whose positions err by ``sigma`` canonical units (standard deviation of each axis)."""
+    """An atlas as a map sees it whose positions err by ``sigma`` canonical units on each axis."""
 
     def __init__(self, atlas: LabelAtlas, sigma: float) -> None:
         self._extent = atlas.config.extent
@@ -90,10 +90,10 @@ def next_best_reference(
     scores: npt.NDArray[np.floating[Any]] | None = None,
     references: Sequence[int] = (),
 ) -> Suggestion:
-    """Suggest which image to label next: badly served, and like many others that are (greedy facility location).
+    """Suggest which image to label next: badly served itself, and like many that are.
 
-    Without references and scores this is the first reference: the image that all others are most alike to
-    (the medoid).
+    One step of greedy facility location. Without references and scores this is the first reference: the
+    image that all others are most alike to (the medoid).
 
     Args:
         codes: A short description of every image, ``[N, D]`` (`Analysis.code`).
@@ -122,27 +122,19 @@ def next_best_reference(
     likeness = _likeness(codes[candidates], codes[targets], scale)
     gains = (np.maximum(likeness - covered, 0.0) * need[targets]).sum(1) * (count / len(targets))
     best = int(gains.argmax())
-    like_it = int((likeness[best] > 0.5).sum() * count / len(targets))
+    near = likeness[best] > 0.5
     chosen = int(candidates[best])
-    return Suggestion(
-        chosen, _reason(chosen, like_it, scores, taken, likeness[best] > 0.5, targets), float(gains[best])
-    )
+    around = None if scores is None else float(np.mean(np.append(scores[targets[near]], scores[chosen])))
+    reason = _reason(int(near.sum() * count / len(targets)), around, first=not taken)
+    return Suggestion(chosen, reason, float(gains[best]))
 
 
-def _reason(
-    chosen: int,
-    like_it: int,
-    scores: Any,
-    taken: set[int],
-    near: npt.NDArray[np.bool_],
-    targets: npt.NDArray[Any],
-) -> str:
-    if not taken and scores is None:
+def _reason(like_it: int, around: float | None, *, first: bool) -> str:
+    if around is not None:
+        return f"{like_it} images are much like it, and their mean confidence is only {around:.2f}"
+    if first:
         return f"the most typical image: {like_it} images are much like it"
-    if scores is None:
-        return f"{like_it} images are much like it, and no reference is"
-    around = float(np.mean(np.asarray(scores)[targets[near]])) if near.any() else float(scores[chosen])
-    return f"{like_it} images are much like it, and their mean confidence is only {around:.2f}"
+    return f"{like_it} images are much like it, and no reference is"
 
 
 def _likeness(first: Any, second: Any, scale: float) -> npt.NDArray[np.float64]:

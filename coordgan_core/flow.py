@@ -42,7 +42,7 @@ def structure_image(image: Image, kind: Structure) -> Image:
 def dis_flow(query: Image, reference: Image) -> npt.NDArray[np.float32]:
     """Return the flow ``float32 [H, W, 2]``, in pixels: query(x) looks like reference(x + flow(x)).
 
-    Both are `structure_image` of one size. Dense inverse search (Kroeger et al. 2016), OpenCV's medium preset.
+    Both are `structure_image` of one size. Dense inverse search (Kroeger et al. 2016), medium preset.
     """
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow = dis.calc(query, reference, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -114,6 +115,16 @@ class Predictor:
         self._bfloat16 = precision == "bfloat16" or (precision == "auto" and fast)
         self.batch = batch or (64 if self.device.type == "cuda" else 8)
         self.cache = cache
+
+    @functools.cached_property
+    def model_id(self) -> str:
+        """A digest of the model's weights, the same wherever and however often it was saved."""
+        hasher = hashlib.blake2b(repr(self.model.config).encode(), digest_size=16)
+        state = self.model.state_dict() if isinstance(self.model, nn.Module) else {}
+        for name, tensor in sorted(state.items()):
+            hasher.update(name.encode())
+            hasher.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return hasher.hexdigest()
 
     def analyse(self, images: Sequence[Image]) -> list[Analysis]:
         """Return the analysis of every image, ``uint8 [H, W, 3]`` of any sizes.

@@ -150,7 +150,7 @@ def _areas(soft: Soft) -> npt.NDArray[np.float64]:
 
 
 def _put_back(before: Soft, after: Soft, lost: npt.NDArray[np.int64]) -> Soft:
-    """Give the lost parts the probabilities they had; the others share what remains as the colour model says."""
+    """Give the lost parts the probabilities they had; the others share the rest as the colour model says."""
     rest = np.delete(np.arange(len(before)), lost)
     result = before.copy()
     room = 1.0 - before[lost].sum(0)
@@ -179,7 +179,7 @@ def _expectation_maximisation(
 
 
 def _quadratic_forms(moments: npt.NDArray[np.float64], config: RefineConfig) -> npt.NDArray[np.float32]:
-    """Turn each part's moments ``[K, 10]`` (products, colours, count) into its log-likelihood's coefficients."""
+    """Turn moments ``[K, 10]`` (products, colours, count) into the coefficients of log-likelihoods."""
     everything, _ = _gaussian(moments.sum(0))
     forms = np.zeros_like(moments)
     rows, columns = np.triu_indices(3)
@@ -221,7 +221,7 @@ def _smooth(soft: Soft, image: Image, config: RefineConfig) -> Soft:
 
 
 def upsample_labels(soft: Soft, classes: Sequence[int], width: int, height: int) -> LabelMap:
-    """Return the label map ``uint8 [height, width]`` of soft labels ``[K, h, w]``: bilinear, then the largest.
+    """Return the label map ``uint8 [height, width]`` of soft labels ``[K, h, w]``: bilinear, then argmax.
 
     Works on 8-bit probabilities and in strips, so that memory does not grow with the photograph.
     """
@@ -240,7 +240,7 @@ def upsample_labels(soft: Soft, classes: Sequence[int], width: int, height: int)
 
 
 def _strip(plane: Image, top: int, bottom: int, width: int, height: int, h: int) -> Any:
-    """Return rows ``top`` to ``bottom`` of ``plane`` enlarged to ``width x height``, without enlarging the rest."""
+    """Return rows ``top`` to ``bottom`` of ``plane`` enlarged to ``width x height``, and nothing else."""
     if (top, bottom) == (0, height):
         return cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
     y = (np.arange(top, bottom, dtype=np.float32) + 0.5) * (h / height) - 0.5

@@ -1,0 +1,283 @@
+"""Propagation of a folder of files: resumable, one bad image never stops it, human work is never replaced."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coordgan_core.calibration import Calibration
+from coordgan_core.data.images import image_size, list_images, read_image
+from coordgan_core.errors import CoordError, DataError, ImageError
+from coordgan_core.labels import LabelClasses, write_confidence, write_label_map
+from coordgan_core.manifest import Manifest, digest, stamp
+from coordgan_core.predictor import Analysis, Predictor
+from coordgan_core.propagator import Image, Prepared, PropagationOptions, Propagator, Reference
+from coordgan_core.sheet import write_contact_sheet
+
+_BATCH_PIXELS = 48_000_000
+
+
+@dataclass(frozen=True)
+class Started:
+    """The folder was listed: images in all, done already, and kept because someone edited them."""
+
+    images: int
+    done: int
+    edited: int
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The label map and the confidence of one image are on disk."""
+
+    name: str
+    """Path relative to the folder of images, with forward slashes."""
+    labels: Path
+    confidence: Path
+    score: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """One image could not be done; the others go on."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All is done: images labelled now, done before, kept because someone edited them, failed."""
+
+    labelled: int
+    done: int
+    edited: int
+    failed: int
+    seconds: float
+
+
+FolderEvent = Prepared | Started | Labelled | Failed | Finished
+
+
+@dataclass(frozen=True)
+class _Job:
+    path: Path
+    name: str
+    labels: Path
+    confidence: Path
+    pixels: int
+
+
+def propagate_folder(
+    predictor: Predictor,
+    references: Sequence[Reference],
+    images: Path,
+    out: Path,
+    *,
+    options: PropagationOptions | None = None,
+    calibration: Calibration | None = None,
+    classes: LabelClasses | None = None,
+    rank: int = 0,
+    world: int = 1,
+    workers: int = 2,
+) -> Iterator[FolderEvent]:
+    """Carry the labels of references to every image of a folder and its sub-folders.
+
+    Writes ``labels/<relative path>.png`` (palette PNG at the image's own size), ``confidence/<relative
+    path>.png``, ``classes.json``, ``contact_sheet.png`` and the manifest ``propagation.json``. Run again,
+    it does only what is missing; other references, another model or other options do everything again, but
+    label maps that someone edited since are kept.
+
+    Args:
+        predictor: The model, ready for use.
+        references: One or more.
+        images: The folder.
+        out: Where the results go; may lie inside ``images``.
+        options: Options.
+        calibration: Of the model; the default prior if None.
+        classes: Names and colours; anonymous ones if None.
+        rank: Of this process, 0 to ``world`` - 1; it takes every ``world``-th image.
+        world: Number of processes that share the folder.
+        workers: Threads that read, refine and write.
+
+    Yields:
+        `Prepared`, `Started`, then `Labelled` or `Failed` for each image, `Finished`.
+
+    Raises:
+        DataError: The folder holds no image.
+        LabelError: A reference does not fit its image, is empty, or there is none.
+        DiskFullError: The results cannot be written.
+    """
+    began = time.monotonic()
+    options = dataclasses.replace(options or PropagationOptions(), keep_raw=False)
+    jobs = _jobs(Path(images), Path(out))[rank::world]
+    propagator = Propagator(predictor, references, options=options, calibration=calibration)
+    yield propagator.prepared
+    manifest = _manifest(Path(out), propagator, references, rank, world)
+    todo, done, edited = _divide(jobs, manifest)
+    yield Started(len(jobs), done, edited)
+    names = classes or LabelClasses.anonymous(propagator.classes)
+    run = _Run(propagator, manifest, names, workers)
+    try:
+        yield from run.work(todo)
+    finally:
+        manifest.flush(now=True)  # also when the generator is closed half way
+    if rank == 0:
+        names.save(Path(out) / "classes.json")
+        _sheet(Path(out), jobs, manifest, names, redo=bool(todo))
+    yield Finished(run.labelled, done, edited, run.failed, time.monotonic() - began)
+
+
+class _Run:
+    """The work itself: batches are read ahead, analysed together, refined and written in threads."""
+
+    def __init__(
+        self, propagator: Propagator, manifest: Manifest, classes: LabelClasses, workers: int
+    ) -> None:
+        self._propagator = propagator
+        self._manifest = manifest
+        self._palette = classes.palette()
+        self._workers = max(1, workers)
+        self.labelled = self.failed = 0
+
+    def work(self, jobs: Sequence[_Job]) -> Iterator[Labelled | Failed]:
+        batches = list(_batches(jobs, self._propagator.predictor.batch))
+        with ThreadPoolExecutor(self._workers) as pool:
+            ahead = [pool.submit(_read, job) for job in batches[0]] if batches else []
+            for i, batch in enumerate(batches):
+                reading, ahead = ahead, []
+                images = [future.result() for future in reading]
+                if i + 1 < len(batches):
+                    ahead = [pool.submit(_read, job) for job in batches[i + 1]]
+                yield from self._label(pool, batch, images)
+
+    def _label(
+        self, pool: ThreadPoolExecutor, batch: Sequence[_Job], images: Sequence[Image | str]
+    ) -> Iterator[Labelled | Failed]:
+        readable = [image for image in images if not isinstance(image, str)]
+        analyses = iter(self._propagator.predictor.analyse(readable))
+        waiting: list[tuple[_Job, Future[float] | str]] = []
+        for job, image in zip(batch, images, strict=True):
+            if isinstance(image, str):
+                waiting.append((job, image))
+            else:
+                waiting.append((job, pool.submit(self._write, job, image, next(analyses))))
+        for job, result in waiting:
+            if isinstance(result, str):
+                self.failed += 1
+                self._manifest.fail(job.name, result)
+                yield Failed(job.name, result)
+                continue
+            score = result.result()
+            self._manifest.add(
+                job.name,
+                {"score": round(score, 4), "source": stamp(job.path), "written": stamp(job.labels)},
+            )
+            self.labelled += 1
+            yield Labelled(job.name, job.labels, job.confidence, score)
+
+    def _write(self, job: _Job, image: Image, analysis: Analysis) -> float:
+        found = self._propagator.label(image, analysis)
+        write_confidence(job.confidence, found.confidence)
+        write_label_map(job.labels, found.labels, self._palette)
+        return found.score
+
+
+def _jobs(images: Path, out: Path) -> list[_Job]:
+    """List the images, without what lies in ``out``, and where their results go."""
+    inside = out.resolve()
+    paths = (
+        [p for p in list_images(images) if not p.resolve().is_relative_to(inside)] if images != out else []
+    )
+    if not paths:
+        raise DataError(
+            f"{images} holds no image",
+            expected="a folder with JPEG, PNG, TIFF, WebP or BMP files other than the output folder",
+            remedy="check the path",
+        )
+    relative = [path.relative_to(images) for path in paths]
+    stems = Counter(r.with_suffix("") for r in relative)
+    jobs = []
+    for path, r in zip(paths, relative, strict=True):
+        # a.jpg and a.png in one folder: both keep their whole name
+        target = r.with_suffix(".png") if stems[r.with_suffix("")] == 1 else r.with_name(r.name + ".png")
+        jobs.append(
+            _Job(path, r.as_posix(), out / "labels" / target, out / "confidence" / target, _pixels(path))
+        )
+    return jobs
+
+
+def _pixels(path: Path) -> int:
+    try:
+        width, height = image_size(path)
+    except CoordError:
+        return 1  # it fails, with its reason, when it is read
+    return width * height
+
+
+def _divide(jobs: Sequence[_Job], manifest: Manifest) -> tuple[list[_Job], int, int]:
+    """Return what is to be done, and how many images are done already, and how many are kept as edited."""
+    todo, done, edited = [], 0, 0
+    for job in jobs:
+        if manifest.is_edited(job.name, job.labels):
+            edited += 1
+        elif manifest.is_done(job.name, stamp(job.path), [job.labels, job.confidence]):
+            done += 1
+        else:
+            todo.append(job)
+    return todo, done, edited
+
+
+def _batches(jobs: Sequence[_Job], size: int) -> Iterator[list[_Job]]:
+    """Cut into batches of at most ``size`` images and about 48 million pixels."""
+    batch: list[_Job] = []
+    pixels = 0
+    for job in jobs:
+        if batch and (len(batch) == size or pixels + job.pixels > _BATCH_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(job)
+        pixels += job.pixels
+    if batch:
+        yield batch
+
+
+def _read(job: _Job) -> Image | str:
+    """Return the image, or the reason why it cannot be read."""
+    try:
+        return read_image(job.path)
+    except (ImageError, OSError, MemoryError) as error:
+        return str(error) or type(error).__name__
+
+
+def _manifest(
+    out: Path, propagator: Propagator, references: Sequence[Reference], rank: int, world: int
+) -> Manifest:
+    options = dataclasses.asdict(propagator.options)
+    calibration = propagator.calibration.to_json()
+    hashed = [digest(r.image.tobytes(), r.labels.tobytes(), r.labels.shape, r.weight) for r in references]
+    about: dict[str, Any] = {
+        "model": propagator.predictor.model_id,
+        "references": [{"name": r.name, "digest": h} for r, h in zip(references, hashed, strict=True)],
+        "options": options,
+        "calibration": calibration,
+    }
+    key = digest(about["model"], hashed, options, calibration)
+    manifest = Manifest(out, key, about, rank, world)
+    manifest.load()
+    return manifest
+
+
+def _sheet(out: Path, jobs: Sequence[_Job], manifest: Manifest, classes: LabelClasses, *, redo: bool) -> None:
+    target = out / "contact_sheet.png"
+    if target.is_file() and not redo:
+        return
+    done = [(manifest.images[j.name].get("score", 1.0), j) for j in jobs if j.name in manifest.images]
+    done.sort(key=lambda pair: (pair[0], pair[1].name))
+    write_contact_sheet(target, [(j.path, j.labels, s) for s, j in done], classes)

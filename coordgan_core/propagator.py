@@ -1,0 +1,284 @@
+"""The propagator: references in an atlas, ready to label any number of queries."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from coordgan_core import coords
+from coordgan_core.atlas import AtlasConfig, LabelAtlas
+from coordgan_core.calibration import Calibration, Example, fit
+from coordgan_core.confidence import BlurredAtlas, features, image_score
+from coordgan_core.data.images import read_image
+from coordgan_core.errors import LabelError
+from coordgan_core.flow import AlignConfig, Aligner
+from coordgan_core.labels import LabelMap, check_labels, read_label_map, resize_labels, resize_soft
+from coordgan_core.predictor import Analysis, Predictor
+from coordgan_core.refine import RefineConfig, Refined, refine
+
+Image = npt.NDArray[np.uint8]
+Confidence = npt.NDArray[np.float32]
+_MIN_REFERENCES_TO_CALIBRATE = 3
+_UNREFINED = RefineConfig(colour_weight=0, smooth_lambda=0)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An image whose label map a person finished.
+
+    Args:
+        image: ``uint8 [H, W, 3]``, upright.
+        labels: ``uint8 [H, W]``, of the size of its image.
+        weight: Its say among several references.
+        name: What messages call it.
+    """
+
+    image: Image
+    labels: LabelMap
+    weight: float = 1.0
+    name: str = ""
+
+
+def read_reference(image: Path, labels: Path, *, known_ids: Sequence[int] | None = None) -> Reference:
+    """Read a reference from its two files.
+
+    Raises:
+        ImageError: The image cannot be read.
+        LabelError: The label map cannot be read, does not fit the image, is empty or holds unknown ids.
+    """
+    pixels, ids = read_image(Path(image)), read_label_map(labels)
+    size = (pixels.shape[1], pixels.shape[0])
+    check_labels(ids, image_size=size, known_ids=known_ids, reference=True, name=str(image))
+    return Reference(pixels, ids, name=Path(image).name)
+
+
+@dataclass(frozen=True)
+class PropagationOptions:
+    """Options of a propagation."""
+
+    work_px: int = 128
+    """Side at which maps are compared and labels splatted; at least the network's own."""
+    atlas: AtlasConfig = field(default_factory=AtlasConfig)
+    refine: RefineConfig | None = field(default_factory=RefineConfig)
+    """None keeps the raw result."""
+    align: AlignConfig | None = None
+    """Residual alignment; helps where images of the category look alike, as X-rays do."""
+    reliability_weights: bool = True
+    """Pixels of references count by the reliability of their map."""
+    keep_raw: bool = True
+    """Also return the label map before refinement."""
+    calibrate: bool = True
+    """With three references or more, fit the confidence on the references themselves, each left out once."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The atlas is built; the first event."""
+
+    references: int
+    classes: tuple[int, ...]
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
+class Propagated:
+    """One query is done: label map ``uint8 [H, W]``, confidence ``float32 [H, W]``, score in [0, 1]."""
+
+    index: int
+    labels: LabelMap
+    confidence: Confidence
+    score: float
+    raw: LabelMap | None = None
+    """The label map before refinement, if `PropagationOptions.keep_raw`."""
+    reverted: tuple[int, ...] = ()
+    """Classes at which the refinement's safeguard stepped in."""
+
+
+class Propagator:
+    """References splatted into an atlas, ready to label any number of queries; see `propagate_labels`."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        references: Sequence[Reference],
+        *,
+        options: PropagationOptions | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
+        _check(references)
+        self.predictor = predictor
+        self.options = options or PropagationOptions()
+        self.classes = tuple(sorted({0} | {int(k) for r in references for k in np.unique(r.labels)}))
+        analyses = predictor.analyse([r.image for r in references])
+        self._size = max(self.options.work_px, *analyses[0].map.shape[1:])
+        parts = [self._splat(r, a) for r, a in zip(references, analyses, strict=True)]
+        self.atlas = self._merged(parts)
+        self._aligners = self._make_aligners(references, analyses)
+        self._references = list(references)
+        start = (calibration or Calibration()).for_references(len(references))
+        if self.options.calibrate and len(references) >= _MIN_REFERENCES_TO_CALIBRATE:
+            start = self._calibrated(references, analyses, parts, start)
+        self.calibration = start
+        self._blurred = BlurredAtlas(self.atlas, start.position_sigma)
+
+    @property
+    def prepared(self) -> Prepared:
+        """What was built, as an event."""
+        return Prepared(len(self._references), self.classes, self.calibration)
+
+    def run(self, images: Sequence[Image], *, first: int = 0) -> Iterator[Propagated]:
+        """Label a batch of queries; their indices count from ``first``."""
+        for offset, (image, analysis) in enumerate(zip(images, self.predictor.analyse(images), strict=True)):
+            yield self.label(image, analysis, index=first + offset)
+
+    def label(self, image: Image, analysis: Analysis, *, index: int = 0) -> Propagated:
+        """Label one query that was analysed already; safe to call from several threads."""
+        own = self._own_labels(image)
+        if own is not None:
+            return Propagated(index, own, np.ones(own.shape, np.float32), 1.0, own)
+        correspondence, reliability = self._located(image, analysis)
+        refined, raw = self._refined(correspondence, image, self.atlas)
+        soft = self._at_work_size(refined)
+        channels = soft.argmax(0).astype(np.uint8)
+        values = self._features(self._blurred, soft, channels, correspondence, reliability)
+        small = self.calibration.apply(values)
+        return Propagated(
+            index,
+            refined.labels,
+            _enlarge(small, image),
+            image_score(small, np.asarray(self.classes, np.uint8)[channels]),
+            raw,
+            refined.reverted,
+        )
+
+    def _own_labels(self, image: Image) -> LabelMap | None:
+        """Return the finished labels if the query is one of the references itself; they are kept."""
+        for reference in self._references:
+            if reference.image.shape == image.shape and np.array_equal(reference.image, image):
+                return reference.labels
+        return None
+
+    def _refined(
+        self, correspondence: Tensor, image: Image, atlas: LabelAtlas
+    ) -> tuple[Refined, LabelMap | None]:
+        soft = atlas.sample(correspondence[None]).probabilities[0].numpy()
+        refined = refine(soft, image, self.options.refine or _UNREFINED, classes=self.classes)
+        if self.options.refine is None or not self.options.keep_raw:
+            return refined, refined.labels if self.options.refine is None else None
+        return refined, refine(soft, image, _UNREFINED, classes=self.classes).labels
+
+    def _at_work_size(self, refined: Refined) -> npt.NDArray[np.float32]:
+        """Return refined soft labels of all classes at working size, ``[K, s, s]``."""
+        soft = np.zeros((len(self.classes), self._size, self._size), np.float32)
+        for plane, class_id in zip(refined.soft, refined.classes, strict=True):
+            channel = self.classes.index(class_id)
+            soft[channel] = cv2.resize(plane, (self._size, self._size), interpolation=cv2.INTER_AREA)
+        return soft
+
+    def _features(
+        self,
+        blurred: BlurredAtlas,
+        soft: npt.NDArray[np.float32],
+        channels: npt.NDArray[np.uint8],
+        correspondence: Tensor,
+        reliability: Tensor,
+    ) -> npt.NDArray[np.float32]:
+        moved = blurred.sample(correspondence[None])[0].numpy()
+        return features(channels, soft, moved, reliability.numpy())
+
+    def _located(self, image: Image, analysis: Analysis) -> tuple[Tensor, Tensor]:
+        """Return the correspondence map ``[2, s, s]`` and its reliability ``[s, s]`` at working size."""
+        correspondence = self._grown(analysis.map)
+        reliability = self._enlarged(analysis.reliability)
+        if self._aligners:
+            results = [aligner.align(analysis.map, image) for aligner in self._aligners]
+            best = max(results, key=lambda r: r.after)
+            if best.accepted:
+                correspondence = self._grown(best.correspondence)
+        return correspondence, reliability
+
+    def _grown(self, correspondence: Tensor) -> Tensor:
+        return coords.resize_map(correspondence[None], self._size, self._size)[0]
+
+    def _enlarged(self, reliability: Tensor) -> Tensor:
+        return F.interpolate(reliability[None, None], size=(self._size, self._size), mode="bilinear")[0, 0]
+
+    def _splat(self, reference: Reference, analysis: Analysis) -> LabelAtlas:
+        atlas = LabelAtlas(len(self.classes), config=self.options.atlas)
+        soft = resize_soft(reference.labels, self._size, self._size, classes=self.classes)
+        pixel_weights = None
+        if self.options.reliability_weights:
+            pixel_weights = self._enlarged(analysis.reliability).clamp(min=0.05)
+        atlas.splat(
+            self._grown(analysis.map),
+            torch.from_numpy(soft),
+            weight=reference.weight,
+            pixel_weights=pixel_weights,
+        )
+        return atlas
+
+    def _merged(self, parts: Iterable[LabelAtlas]) -> LabelAtlas:
+        atlas = LabelAtlas(len(self.classes), config=self.options.atlas)
+        for part in parts:
+            atlas.merge(part)
+        return atlas
+
+    def _make_aligners(self, references: Sequence[Reference], analyses: Sequence[Analysis]) -> list[Aligner]:
+        if self.options.align is None:
+            return []
+        return [
+            Aligner(a.map, r.image, self.options.align) for r, a in zip(references, analyses, strict=True)
+        ]
+
+    def _calibrated(
+        self,
+        references: Sequence[Reference],
+        analyses: Sequence[Analysis],
+        parts: Sequence[LabelAtlas],
+        start: Calibration,
+    ) -> Calibration:
+        """Fit the confidence on the references: the others label each, its own labels are the truth."""
+        examples = []
+        for i, (reference, analysis) in enumerate(zip(references, analyses, strict=True)):
+            others = self._merged(part for j, part in enumerate(parts) if j != i)
+            correspondence, reliability = self._grown(analysis.map), self._enlarged(analysis.reliability)
+            soft = self._at_work_size(self._refined(correspondence, reference.image, others)[0])
+            channels = soft.argmax(0).astype(np.uint8)
+            blurred = BlurredAtlas(others, start.position_sigma)
+            values = self._features(blurred, soft, channels, correspondence, reliability)
+            truth = resize_labels(reference.labels, self._size, self._size)
+            right = np.asarray(self.classes, np.uint8)[channels] == truth
+            examples.append(Example(values.reshape(len(values), -1), right.ravel()))
+        fitted = fit(examples, dataclasses.replace(start, references=len(references) - 1))
+        return dataclasses.replace(fitted, references=len(references))
+
+
+def _enlarge(confidence: Confidence, image: Image) -> Confidence:
+    height, width = image.shape[:2]
+    # 8 bits are what is stored, and enlarge four times faster
+    small = np.rint(confidence * 255).astype(np.uint8)
+    large = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large.astype(np.float32) * np.float32(1 / 255), np.float32)
+
+
+def _check(references: Sequence[Reference]) -> None:
+    if not references:
+        raise LabelError(
+            "there is no reference",
+            expected="at least one image with a finished label map",
+            remedy="label one image first",
+        )
+    for i, reference in enumerate(references):
+        size = (reference.image.shape[1], reference.image.shape[0])
+        check_labels(
+            reference.labels, image_size=size, reference=True, name=reference.name or f"reference {i + 1}"
+        )
