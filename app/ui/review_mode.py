@@ -13,7 +13,7 @@ from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.compositor import Look
 from app.ui.context import AppContext
 from app.ui.images import ImageStore
-from app.ui.panels.reference_view import ReferencePane
+from app.ui.panels.reference_view import HEAD_PX, ReferencePane
 from app.ui.panels.review import ReviewController
 from app.ui.panels.review_bar import ReviewBar
 from app.ui.texts import tr
@@ -57,6 +57,7 @@ class ReviewMode(QObject):
         head = row(self._query_name, None, self._query_status)
         head.setContentsMargins(4, 0, 4, 0)
         self._head.setLayout(head)
+        self._head.setFixedHeight(HEAD_PX)
         query = column(self._head, canvas, spacing=6)
         query.setStretch(1, 1)
         self.query_pane.setLayout(query)
@@ -67,6 +68,7 @@ class ReviewMode(QObject):
         self.bar.suggestionAsked.connect(self.opened)
         self.pane.chosen.connect(lambda _id: self._prepare_link())
         self.link.ready.connect(self._link_ready)
+        self.link.failed.connect(self._link_failed)
         self.link.matched.connect(self.pane.show_match)
         canvas.left.connect(self.pane.clear_match)
         for widget in (self.bar, self.pane, self._head):
@@ -156,7 +158,14 @@ class ReviewMode(QObject):
         self._linked, self._ready = wanted, False
         self.pane.show_link(tr("Linking…"), ready=False)
         project = self._session.project
-        self.link.prepare(model, project.image_path(query), project.image_path(reference))
+        sizes = {row.id: (row.width, row.height) for row in project.rows([query, reference])}
+        self.link.prepare(
+            model,
+            project.image_path(query),
+            project.image_path(reference),
+            image_size=sizes[query],
+            reference_size=sizes[reference],
+        )
 
     def _model(self) -> str:
         """Return the model of the last propagation."""
@@ -167,8 +176,12 @@ class ReviewMode(QObject):
 
     def _link_ready(self, ready: bool) -> None:
         self._ready = ready
-        text = tr("Linked: move over the query") if ready else tr("The cursors cannot be linked")
-        self.pane.show_link(text, ready=ready)
+        self.pane.show_link(tr("Linked: move over the query") if ready else "", ready=ready)
+
+    def _link_failed(self, reason: str) -> None:
+        self._ready = False
+        self.pane.show_link(tr("The cursors cannot be linked"), ready=False)
+        self.said.emit(reason)
 
     def hover(self, column: int, row: int) -> None:
         """Let the match of a query pixel glow on the reference."""
@@ -184,4 +197,4 @@ class ReviewMode(QObject):
         """Stop timers and forget the link."""
         self._reload.stop()
         self.controller.is_active = False
-        self.link.close()
+        self.link.clear()

@@ -151,12 +151,18 @@ class Workspace(QWidget):
         """Show the list, begin the scan, open the first image."""
         self.browser.load()
         self.session.start_scan()
+        self._open_first()
+
+    def _open_first(self) -> None:
+        """Open the first reference, or the first image."""
         if self._image_id < 0 and self.browser.model.rowCount():
-            self.open_image(int(self.browser.model.ids[0]))
+            references = self.project.references()
+            self.open_image(references[0] if references else int(self.browser.model.ids[0]))
 
     def open_image(self, image_id: int) -> None:
         """Show an image; what is wrong with it is said in its place."""
         if image_id == self._image_id and self.session.document is not None:
+            self.review.image_shown(image_id)
             return
         self.canvas.tool.deactivate()
         self._image_id = image_id
@@ -252,8 +258,7 @@ class Workspace(QWidget):
     def _changed(self, changes: Changes) -> None:
         if changes.listing:
             self.browser.load()
-            if self._image_id < 0 and self.browser.model.rowCount():
-                self.open_image(int(self.browser.model.ids[0]))
+            self._open_first()
         if changes.labels:
             self.thumbnails.invalidate(changes.labels)
         if changes.images or changes.labels:

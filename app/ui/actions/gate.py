@@ -30,7 +30,13 @@ class BareKeyGate(QObject):
 
     def __init__(self, app: QApplication) -> None:
         super().__init__(app)
+        self._app = app
         app.installEventFilter(self)
+
+    def remove(self) -> None:
+        """Stop filtering."""
+        self._app.removeEventFilter(self)
+        self.deleteLater()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802, ARG002
         """Accept the override of plain keys, which hands them to the field as text."""

@@ -128,8 +128,8 @@ class CommandPalette(QDialog):
             section = tr(SECTIONS[spec.id.partition(".")[0]])
             fits = score(text, f"{tr(spec.text)} {section}")
             if fits:
-                found.append((-fits, place, spec, section))
-        for _, _, spec, section in sorted(found, key=lambda each: each[:2]):
+                found.append((-fits, len(spec.text), place, spec, section))
+        for _, _, _, spec, section in sorted(found, key=lambda each: each[:3]):
             item = QStandardItem(tr(spec.text).rstrip("…"))
             keys = self._actions[spec.id].shortcut().toString(QKeySequence.SequenceFormat.NativeText)
             item.setData(spec.id, _ID)

@@ -68,9 +68,11 @@ class SettingsDialog(Dialog):
         self._restart.hide()
         body = row(self._names, self._pages, spacing=20)
         body.setStretch(1, 1)
-        self.finish(column(body, self._restart), tr("Close"), cancel=False)
+        layout = column(body, self._restart)
+        layout.setStretch(0, 1)
+        self.finish(layout, tr("Close"), cancel=False)
         settings.changed.connect(self._changed)
-        self.resize(820, 560)
+        self.resize(880, 640)
 
     def _page(self, title: str, rows: list[Setting]) -> QWidget:
         inside = QWidget()
@@ -149,6 +151,7 @@ class SettingsDialog(Dialog):
             spin.setSingleStep(0.05 if span <= 2 else 1.0)
         spin.setSuffix(f" {setting.unit}" if setting.unit else "")
         spin.setKeyboardTracking(False)
+        spin.lineEdit().setTextMargins(6, 0, 6, 0)
         spin.setFixedWidth(120)
         self._show[setting.key] = lambda: spin.setValue(self._settings.get(setting.key))
         self._show[setting.key]()

@@ -68,6 +68,7 @@ class ShortcutSheet(Dialog):
         all_columns = QHBoxLayout(inside)
         all_columns.setSpacing(36)
         for each in columns:
+            each.setSpacing(6)
             each.addStretch(1)
             all_columns.addLayout(each, 1)
         scroll = QScrollArea(widgetResizable=True)
@@ -76,13 +77,13 @@ class ShortcutSheet(Dialog):
             tr("Change shortcuts…"), kind="quiet", icon_name="mdi6.keyboard-settings-outline"
         )
         self.finish(column(scroll, row(self.edit_button, None)), cancel=False)
-        self.resize(1060, 700)
+        self.resize(1080, 780)
 
     def _add_block(self, layout: QVBoxLayout, title: str, entries: list[tuple[str, tuple[str, ...]]]) -> None:
         layout.addWidget(label(title, "section"))
         layout.addWidget(line())
         for text, own in entries:
-            caps = [label(native(key) or key, "key") for key in own[:2]]
+            caps = [label(key if "…" in key or " " in key else native(key), "key") for key in own[:2]]
             layout.addLayout(row(label(text, "muted"), None, *caps, spacing=4))
         layout.addSpacing(16)
 
@@ -150,7 +151,7 @@ class ShortcutEditor(Dialog):
                 own = ", ".join(native(key) for key in keys[spec.id])
                 item = QTreeWidgetItem([f"{tr(title)}: {tr(spec.text).rstrip('…')}", own])
                 item.setData(0, Qt.ItemDataRole.UserRole, spec.id)
-                item.setIcon(0, icon(spec.icon, "muted"))
+                item.setIcon(0, icon(spec.icon or "mdi6.circle-small", "muted"))
                 self.tree.addTopLevelItem(item)
         self._filter(self.search.text())
         self._show_conflicts()

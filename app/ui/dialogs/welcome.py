@@ -49,7 +49,7 @@ class _Emblem(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         parts = (QColor("#E69F00"), QColor("#56B4E9"), QColor("#009E73"))
-        for place, (x, size, strength) in enumerate(((0, 84, 1.0), (102, 64, 0.8), (176, 50, 0.55))):
+        for place, (x, size, strength) in enumerate(((0, 84, 1.0), (98, 68, 0.85), (180, 50, 0.65))):
             painter.save()
             painter.translate(x, (84 - size) / 2)
             painter.scale(size / 84, size / 84)
@@ -68,7 +68,7 @@ class _Emblem(QWidget):
             painter.drawEllipse(30, 34, 10, 10)
             painter.drawEllipse(48, 34, 10, 10)
             painter.setBrush(parts[2])
-            painter.drawRoundedRect(33, 54, 22, 8, 4, 4)
+            painter.drawChord(31, 46, 26, 20, 180 * 16, 180 * 16)
             painter.restore()
         painter.end()
 
@@ -130,6 +130,8 @@ class WelcomePage(QWidget):
             _Emblem(), 18, slogan, text, 10, row(open_folder, sample, 8, hint, None, spacing=10), spacing=6
         )
         steps = row(*(self._step(n, *step) for n, step in enumerate(_STEPS, 1)), spacing=14)
+        for place in range(len(_STEPS)):
+            steps.setStretch(place, 1)
         self._recent_title = label(tr("Recent projects"), "section")
         layout = column(
             None, head, 26, steps, 26, self.notice, self._recent_title, self._list, None, spacing=8
@@ -145,7 +147,7 @@ class WelcomePage(QWidget):
         head = row(picture, label(f"{number}.  {tr(title)}", "section"), None, spacing=8)
         body = label(tr(text), "muted", wrap=True)
         card = Card(column(head, body, None, spacing=6))
-        card.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        card.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         return card
 
     def reload(self) -> None:

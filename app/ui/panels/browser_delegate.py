@@ -20,6 +20,8 @@ Index = QModelIndex | QPersistentModelIndex
 
 LIST_THUMB_PX = 48
 GRID_THUMB_PX = 116
+LIST_ASKED_PX, GRID_ASKED_PX = 72, 168
+"""Longer sides asked for: larger than the square they fill, since the square shows the middle part only."""
 
 
 class BrowserDelegate(QStyledItemDelegate):
@@ -84,6 +86,7 @@ class BrowserDelegate(QStyledItemDelegate):
             self._draw_confidence(painter, QRectF(left, below.center().y() - 1, 56, 4), found.confidence)
             below.setLeft(left + 64)
             note = f"{round(found.confidence * 100)} %"
+            painter.setPen(colour("muted"))
         painter.drawText(below, Qt.AlignmentFlag.AlignVCenter, note)
         self._draw_badge(painter, QPointF(rect.right() - 20, text.center().y() + 1), found, filled=False)
 
@@ -116,7 +119,7 @@ class BrowserDelegate(QStyledItemDelegate):
         painter.fillRect(box, colour("hover"))
         picture = None
         if not is_broken(found):
-            picture = self._thumbnails.get(image_id, GRID_THUMB_PX if self.grid else LIST_THUMB_PX, ratio)
+            picture = self._thumbnails.get(image_id, GRID_ASKED_PX if self.grid else LIST_ASKED_PX, ratio)
         if picture is not None and not picture.isNull():
             painter.drawImage(QRectF(box), picture, _cover(picture))
         elif is_broken(found):

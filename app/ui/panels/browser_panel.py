@@ -68,7 +68,7 @@ class BrowserPanel(QWidget):
 
     def _make_search(self) -> None:
         self.search = QLineEdit()
-        self.search.setPlaceholderText(tr("Search   status:propagated score:<0.7"))
+        self.search.setPlaceholderText(tr("Search, or status:propagated"))
         self.search.setToolTip(
             tr(
                 "Part of the name, or:<br><code>status:propagated,edited</code><br><code>score:&lt;0.7</code>"

@@ -103,8 +103,8 @@ class OptionsBar(QFrame):
         spin = QSpinBox(minimum=low, maximum=high, suffix=unit)
         spin.setValue(getattr(self._options, name))
         spin.setKeyboardTracking(False)
-        spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
-        spin.setFixedWidth(76)
+        spin.lineEdit().setTextMargins(6, 0, 6, 0)
+        spin.setFixedWidth(84)
         spin.valueChanged.connect(lambda value: self._options.set(name, value))
         spin.editingFinished.connect(self._done_typing)
         self._spins[name] = spin

@@ -14,6 +14,10 @@ from app.ui.theme import icon
 from app.ui.widgets.basics import column, label, row, set_role
 
 
+HEAD_PX = 32
+"""Height of the line above reference and query: equal, so that the images stand side by side."""
+
+
 class ReferencePane(QWidget):
     """Shows one reference with its labels and the glowing match of the cursor."""
 
@@ -34,7 +38,10 @@ class ReferencePane(QWidget):
         star.setPixmap(icon("mdi6.star", "reference").pixmap(16, 16))
         head = row(star, label(tr("Reference"), "section"), self.box, None, self._link)
         head.setContentsMargins(4, 0, 4, 0)
-        self.setLayout(column(head, self.view, spacing=6))
+        top = QWidget()
+        top.setLayout(head)
+        top.setFixedHeight(HEAD_PX)
+        self.setLayout(column(top, self.view, spacing=6))
         images.ready.connect(self._image_ready)
 
     @property

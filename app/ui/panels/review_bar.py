@@ -10,7 +10,7 @@ from app.ui.actions import ActionRegistry
 from app.ui.panels.review import ReviewController
 from app.ui.texts import duration, tr
 from app.ui.theme import icon
-from app.ui.widgets.basics import Notice, button, column, label, row
+from app.ui.widgets.basics import ElidedLabel, button, column, label, row
 
 
 class ReviewBar(QFrame):
@@ -45,26 +45,19 @@ class ReviewBar(QFrame):
             tr("Propagate again"), actions["label.again"].trigger, kind="quiet", icon_name="mdi6.refresh"
         )
         self._again.setToolTip(actions["label.again"].toolTip())
-        self._suggestion = Notice()
+        self._bulb = label()
+        self._suggestion = ElidedLabel()
+        self._suggestion.setProperty("role", "muted")
         self._go = button(tr("Show it"), self._go_to_suggestion, kind="quiet")
-        self._suggestion.add_button(self._go)
         self._suggested: int | None = None
-        left = column(self._name, row(self._progress, self._figures, spacing=10), spacing=3)
-        line = row(
-            left,
-            None,
-            self.order,
-            6,
-            self._reference,
-            self._again,
-            10,
-            self._skip,
-            self._reject,
-            self._accept,
-        )
-        layout = column(line, self._suggestion, spacing=8)
+        first = row(self._name, 12, self._progress, self._figures, None, self.order, spacing=10)
+        second = row(self._reference, self._again, None, self._skip, self._reject, self._accept)
+        third = row(self._bulb, self._suggestion, self._go)
+        third.setStretch(1, 1)
+        layout = column(first, second, third, spacing=8)
         layout.setContentsMargins(14, 10, 12, 10)
         self.setLayout(layout)
+        self.refresh_icons()
         controller.changed.connect(self.refresh)
         actions.keys_changed.connect(self._show_keys)
         self._show_keys()
@@ -124,9 +117,17 @@ class ReviewBar(QFrame):
     def _show_suggestion(self) -> None:
         found = self._controller.suggestion()
         self._suggested = None if found is None else int(found.image_id)
-        self._suggestion.setVisible(found is not None)
+        here = self._suggested is not None and self._suggested == self._controller.current
+        for part in (self._bulb, self._suggestion):
+            part.setVisible(found is not None)
+        self._go.setVisible(found is not None and not here)
         if found is not None:
-            self._suggestion.show_text(tr("Label this one next: {reason}", reason=found.reason))
+            text = (
+                tr("Correct this one and use it as a reference: {reason}")
+                if here
+                else tr("Label next: {reason}")
+            )
+            self._suggestion.setText(text.format(reason=tr(found.reason)))
 
     @property
     def suggested(self) -> int | None:
@@ -139,6 +140,7 @@ class ReviewBar(QFrame):
 
     def refresh_icons(self) -> None:
         """Tint the icons anew after the theme changed."""
+        self._bulb.setPixmap(icon("mdi6.lightbulb-on-outline", "warn").pixmap(18, 18))
         self._accept.setIcon(icon("mdi6.check-bold", "on_accent"))  # type: ignore[attr-defined]
         for made, name in (
             (self._reject, "mdi6.close-thick"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from string import Template
 
 from app.ui.theme.tokens import Tokens
+from resources import resource_path
 
 _SHEET = Template(
     """
@@ -55,7 +56,13 @@ QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox, QKeyS
 QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
   border-color: $accent; }
 QLineEdit:disabled, QSpinBox:disabled, QComboBox:disabled { color: $faint; background: $surface; }
-QComboBox::drop-down { border: 0; width: 24px; }
+QSpinBox, QDoubleSpinBox { padding: 5px 6px; }
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { width: 0; border: 0; }
+QSpinBox QLineEdit, QDoubleSpinBox QLineEdit, QComboBox QLineEdit, QKeySequenceEdit QLineEdit {
+  border: 0; padding: 0 8px; background: transparent; }
+QComboBox QLineEdit { padding: 0; }
+QComboBox::drop-down { border: 0; width: 22px; }
+QComboBox::down-arrow { image: url($arrow); width: 12px; height: 12px; }
 QComboBox QAbstractItemView { background: $raised; border: 1px solid $strong_border; padding: 4px; outline: 0;
   selection-background-color: $accent_soft; selection-color: $text; }
 
@@ -107,6 +114,12 @@ QSlider::handle:horizontal:hover { border-color: $accent; }
 QSlider::sub-page:horizontal:disabled { background: $faint; }
 
 QCheckBox, QRadioButton { spacing: 8px; padding: 3px 0; }
+QCheckBox::indicator, QListView::indicator { width: 16px; height: 16px; border-radius: 4px;
+  border: 1px solid $strong_border; background: $raised; }
+QCheckBox::indicator:hover, QListView::indicator:hover { border-color: $accent; }
+QCheckBox::indicator:focus { border-color: $accent; }
+QCheckBox::indicator:checked, QListView::indicator:checked { background: $accent; border-color: $accent;
+  image: url($check); }
 QSplitter::handle { background: $window; }
 QSplitter::handle:hover { background: $accent_soft; }
 QStatusBar { background: $window; color: $muted; }
@@ -129,4 +142,6 @@ QTabWidget::pane { border: 0; border-top: 1px solid $border; }
 
 def build_stylesheet(tokens: Tokens) -> str:
     """Return the application's stylesheet in the colours of `tokens`."""
-    return _SHEET.substitute(vars(tokens))
+    arrow = resource_path(f"icons/chevron-down-{tokens.name}.svg").as_posix()
+    check = resource_path(f"icons/check-{tokens.name}.svg").as_posix()
+    return _SHEET.substitute(vars(tokens), arrow=arrow, check=check)
