@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.commands.window import open_window
 from coordgan_core._version import __version__
 from coordgan_core.errors import ConfigError, CoordError
 
@@ -25,7 +26,8 @@ MODULES = ("demo", "train", "propagate", "evaluate", "explore", "models", "docto
 
 ABOUT = """Label one image, get the folder.
 
-Without a command the window opens: [bold]coordlabel[/bold], or [bold]coordlabel FOLDER[/bold].
+Without a command the window opens: [bold]coordlabel[/bold], or [bold]coordlabel FOLDER[/bold]; with
+[bold]--profile DIR[/bold] it keeps all its state in that folder.
 
 Exit codes: 0 done, 1 findings or failure, 2 wrong usage, 130 cancelled.
 """
@@ -49,23 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def opens_window(arguments: Sequence[str]) -> bool:
-    """Return whether the arguments name no command but at most an existing file or folder."""
-    if not arguments:
+    """Return whether the arguments name no command but at most an existing file or folder, or a profile."""
+    if not arguments or arguments[0] == "--profile":
         return True
     word = arguments[0]
     return not word.startswith("-") and Path(word).exists() and word not in command_names()
-
-
-def open_window(arguments: Sequence[str]) -> int:
-    """Open the window, on a folder or project if one is named; return its exit code."""
-    if importlib.util.find_spec("app.launch") is None:
-        sys.stderr.write(
-            "The window is not part of this build. Expected the module app.launch. "
-            "Use the commands instead: `coordlabel --help` lists them.\n"
-        )
-        return 1
-    launch = importlib.import_module("app.launch")
-    return int(launch.main(list(arguments)))
 
 
 def run_command(arguments: Sequence[str]) -> int:

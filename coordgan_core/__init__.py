@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # for type checkers and editors only
     from coordgan_core.correspondence import match as match
     from coordgan_core.data.images import read_image as read_image
     from coordgan_core.errors import CoordError as CoordError
+    from coordgan_core.folder import propagate_folder as propagate_folder
     from coordgan_core.labels import write_label_map as write_label_map
     from coordgan_core.predictor import Predictor as Predictor
     from coordgan_core.presets import preset as preset
@@ -35,6 +36,7 @@ _PUBLIC: dict[str, str] = {
     "load": "coordgan_core.snapshot:load_model",
     "match": "coordgan_core.correspondence:match",
     "preset": "coordgan_core.presets:preset",
+    "propagate_folder": "coordgan_core.folder:propagate_folder",
     "propagate_labels": "coordgan_core.propagation:propagate_labels",
     "read_image": "coordgan_core.data.images:read_image",
     "read_reference": "coordgan_core.propagation:read_reference",

@@ -44,7 +44,9 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Time the whole training may take; 0 for no limit.")
     ] = None,
-    nimg: Annotated[int | None, typer.Option(help="Length of every stage, in images.")] = None,
+    nimg: Annotated[
+        int | None, typer.Option(help="Length of every stage in images, instead of a time limit.")
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step, over all devices.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     device: Device = "auto",
@@ -125,7 +127,8 @@ def configure(
     config = configuration.replace(config, **changes)
     if nimg is not None:
         lengths = {f"train.{stage}.total_nimg": nimg for stage in config.train.stages}
-        config = configuration.replace(config, **lengths)
+        limit = {} if "train.minutes" in changes else {"train.minutes": 0.0}  # of the preset
+        config = configuration.replace(config, **lengths, **limit)
     return config
 
 

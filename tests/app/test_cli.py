@@ -7,6 +7,7 @@ import pytest
 
 from app import cli
 from app.cli import main
+from app.commands import window
 from coordgan_core._version import __version__
 
 
@@ -66,6 +67,7 @@ def test_only_no_command_or_a_path_opens_the_window(tmp_path: Path, monkeypatch:
     assert cli.opens_window([])
     assert cli.opens_window(["photos"])
     assert cli.opens_window([str(tmp_path)])
+    assert cli.opens_window(["--profile", "anywhere"])
     assert not cli.opens_window(["train"])  # a command goes before a folder of that name
     assert not cli.opens_window(["nowhere"])
     assert not cli.opens_window(["--help"])
@@ -80,10 +82,22 @@ def test_the_window_gets_the_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path
             seen.append(arguments)
             return 7
 
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: name)
-    monkeypatch.setattr(cli.importlib, "import_module", lambda name: Launch)
-    assert cli.open_window([str(tmp_path)]) == 7
+    monkeypatch.setattr(window.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(window, "has_display", lambda environment, system: True)
+    monkeypatch.setattr(window.importlib, "import_module", lambda name: Launch)
+    assert window.open_window([str(tmp_path)]) == 7
     assert seen == [[str(tmp_path)]]
+
+
+def test_without_a_display_the_window_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert window.has_display({"DISPLAY": ":0"}, "linux")
+    assert window.has_display({}, "win32")
+    assert not window.has_display({"DISPLAY": ""}, "linux")
+    monkeypatch.setattr(window, "has_display", lambda environment, system: False)
+    assert main([]) == 1
+    assert "there is no display" in capsys.readouterr().err
 
 
 def test_an_interrupt_exits_with_130(
