@@ -102,13 +102,12 @@ class CoordGAN(nn.Module):
         images = self.embedding.resized(images)
         features, _ = self.embedding.features(images)
         descriptors = self.embedding.describe(features)
-        maps, likeness = self.embedding.locate(descriptors)
-        reliability = likeness.clamp(0.0, 1.0)
-        if self.dense_head is not None:
-            offsets, scale = self.dense_head(features, images)
-            maps = resize_map(maps, *offsets.shape[-2:]) + offsets
-            reliability = RELIABILITY_UNIT / (RELIABILITY_UNIT + scale)
-        return Correspondence(maps, reliability, descriptors)
+        maps = self.embedding.locate(descriptors)
+        if self.dense_head is None:
+            return Correspondence(maps, self.embedding.likeness(descriptors).clamp(0.0, 1.0), descriptors)
+        offsets, scale = self.dense_head(features, images)
+        maps = resize_map(maps, *offsets.shape[-2:]) + offsets
+        return Correspondence(maps, RELIABILITY_UNIT / (RELIABILITY_UNIT + scale), descriptors)
 
 
 def parameter_counts(model: nn.Module) -> dict[str, int]:

@@ -66,23 +66,33 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
         """Map images ``[B, 3, H, W]`` in [-1, 1] to descriptors ``float32 [B, C, R/2, R/2]`` of unit length."""
         return self.describe(self.features(images)[0])
 
-    def locate(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:
-        """Find descriptors ``[B, C, h, w]`` among the prototypes.
+    def locate(self, descriptors: Tensor) -> Tensor:
+        """Find descriptors ``[B, C, h, w]`` among the prototypes: correspondence maps ``float32 [B, 2, h, w]``.
 
-        Returns:
-            The correspondence maps ``float32 [B, 2, h, w]`` (soft-argmax) and the similarity to the best
-            prototype ``float32 [B, 1, h, w]``, -1 to 1.
+        The soft-argmax of the formula above. Similarities cannot exceed 1, so the softmax needs no maximum:
+        numerator and denominator are one matrix product behind one exponential, an image at a time so that
+        the affinity stays in the cache. `locate_reference` is the plain form.
         """
         B, _, h, w = descriptors.shape
+        tau, side = self.config.temperature, self.config.prototype_px
         with full_precision(descriptors):
-            similarity = torch.einsum(
-                "bcn,cm->bnm", descriptors.float().flatten(2), self.prototypes.flatten(1)
-            )
-            best = similarity.amax(dim=2)
-            side = self.config.prototype_px
             points = canonical_grid(side, side, device=descriptors.device).flatten(1).T
-            maps = torch.softmax(similarity / self.config.temperature, dim=2) @ points
-        return maps.mT.reshape(B, 2, h, w), best.reshape(B, 1, h, w)
+            sums = torch.cat([points, torch.ones_like(points[:, :1])], dim=1)  # [P^2, 3]: x, y, 1
+            scaled = self.prototypes.flatten(1) / tau
+            found = [
+                (one @ scaled).sub_(1.0 / tau).exp_() @ sums
+                for one in descriptors.float().flatten(2).mT.unbind()
+            ]
+            maps = torch.stack(found)
+        return (maps[..., :2] / maps[..., 2:]).mT.reshape(B, 2, h, w)
+
+    def likeness(self, descriptors: Tensor) -> Tensor:
+        """Return the similarity of descriptors to their best prototype, ``float32 [B, 1, h, w]`` in [-1, 1]."""
+        B, _, h, w = descriptors.shape
+        with full_precision(descriptors):
+            prototypes = self.prototypes.flatten(1)
+            best = [(one @ prototypes).amax(1) for one in descriptors.float().flatten(2).mT.unbind()]
+        return torch.stack(best).reshape(B, 1, h, w)
 
     @torch.no_grad()
     def set_prototypes(self, mean: Tensor) -> None:
@@ -90,3 +100,11 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
         side = self.config.prototype_px
         resized = F.interpolate(mean[None].float(), size=(side, side), mode="bilinear", align_corners=False)
         self.prototypes.copy_(F.normalize(resized[0], dim=0))
+
+
+def locate_reference(descriptors: Tensor, prototypes: Tensor, temperature: float) -> Tensor:
+    """Compute the soft-argmax as it is defined, with a softmax over all prototypes."""
+    B, _, h, w = descriptors.shape
+    similarity = torch.einsum("bcn,cm->bnm", descriptors.flatten(2), prototypes.flatten(1))
+    points = canonical_grid(*prototypes.shape[-2:], device=descriptors.device).flatten(1).T
+    return (torch.softmax(similarity / temperature, dim=2) @ points).mT.reshape(B, 2, h, w)

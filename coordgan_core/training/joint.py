@@ -189,7 +189,7 @@ class JointStage:
         assert teacher is not None
         with autocast(self.config.train.precision, self.device):
             descriptors = teacher(images)
-        maps, _ = teacher.locate(descriptors)
+        maps = teacher.locate(descriptors)
         identity = canonical_grid(*maps.shape[-2:], device=maps.device)
         smooth = _gaussian_blur(maps - identity, self.own.teacher_blur_px) + identity
         return resize_map(smooth, *images.shape[-2:])
@@ -216,12 +216,18 @@ class JointStage:
             temperature=embedding.config.temperature,
             queries=draw_pixels(descriptors, self._views.queries, draws),
         )
-        found = embedding.locate(descriptors.detach())[0]
-        offsets, scale = self._head(features, views.recoloured)
-        maps = resize_map(found, *offsets.shape[-2:]) + offsets
         yield "equivariance", (own.equivariance, equivariance)
         yield "prototype", (own.prototype, prototype)
-        yield "dense", (own.dense, _laplace(maps, scale, views))
+        yield "dense", (own.dense, self._dense(features, descriptors, views))
+
+    def _dense(self, features: Tensor, descriptors: Tensor, views: _Views) -> Tensor:
+        """Return the dense head's loss on every third image, second views first: full resolution is costly."""
+        chosen = slice(-max(1, len(features) // 3), None)
+        with torch.no_grad():
+            found = self._embedding.locate(descriptors[chosen])
+        offsets, scale = self._head(features[chosen], views.recoloured[chosen])
+        maps = resize_map(found, *offsets.shape[-2:]) + offsets
+        return _laplace(maps, scale, views.target[chosen], views.valid[chosen])
 
     def _appearance(self, views: _Views) -> Iterator[tuple[str, tuple[float, Tensor]]]:
         """Yield the losses of encoder, warp and synthesis, on the first view in its own colours."""
@@ -249,11 +255,11 @@ def _mean_distance(maps: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     return (_distance(maps, target) * valid).sum() / valid.sum().clamp_min(1.0)
 
 
-def _laplace(maps: Tensor, scale: Tensor, views: _Views) -> Tensor:
+def _laplace(maps: Tensor, scale: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """Return the distance plus, weakly, its negative log-likelihood under the predicted Laplace scale."""
-    distance = _distance(maps, views.target)
+    distance = _distance(maps, target)
     likelihood = distance / scale + scale.log()
-    return ((distance + ERROR_UNIT * likelihood) * views.valid).sum() / views.valid.sum().clamp_min(1.0)
+    return ((distance + ERROR_UNIT * likelihood) * valid).sum() / valid.sum().clamp_min(1.0)
 
 
 def _gaussian_blur(values: Tensor, deviation_px: float) -> Tensor:  # [B, C, h, w], edges repeated
