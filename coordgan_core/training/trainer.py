@@ -391,12 +391,12 @@ class Trainer:
         batch, begin, step = self.position.batch, time.monotonic(), 0
         means = RunningMeans()
         while self.group.share(step < 5 or time.monotonic() - begin < seconds):
-            if step == 2:  # the first steps allocate, compile and choose kernels
+            if step == 1:  # the first one allocates, compiles and chooses kernels
                 begin = time.monotonic()
             means.add(self._step(stage, step * batch, mirror=False))
             means.read()  # waits for the device
             step += 1
-        return (step - 2) * batch / max(time.monotonic() - begin, 1e-9)
+        return (step - 1) * batch / max(time.monotonic() - begin, 1e-9)
 
     def _progress(self, scalars: Mapping[str, float]) -> ev.Progress:
         position, total = self.position, self.stage.total_nimg
