@@ -43,7 +43,7 @@ class Perceptual(nn.Module):  # images, images -> scalar
         """Compare ``a`` with ``b``, float32 ``[B, 3, H, W]`` in [-1, 1]; gradients reach both."""
         return self._compare(a, b).mean()
 
-    def train(self, mode: bool = True) -> Perceptual:  # noqa: ARG002, FBT001, FBT002
+    def train(self, mode: bool = True) -> Perceptual:  # noqa: ARG002
         """Stay in evaluation mode: LPIPS holds dropout, which is for fitting its weights alone."""
         return super().train(False)
 

@@ -111,9 +111,9 @@ class _AffinityWarp(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return gradients for points, others and carried.
 
-        With ``a`` the affinity and ``g`` the incoming gradient, the softmax gives ``ds = a (g v^T
-        - g out^T)``; ``s = -d / tau`` with ``d = |p - o|`` gives ``dp = sum_o ds (-1 / tau) (p -
-        o) / d``, and ``do`` is the negative sum of the same over p.
+        With ``a`` the affinity and ``g`` the incoming gradient, the softmax gives ``ds = a (g v^T - g
+        out^T)``; ``s = -d / tau`` with ``d = |p - o|`` gives ``dp = sum_o ds (-1 / tau) (p - o) / d``, and
+        ``do`` is the negative sum of the same over p.
         """
         points, others, carried, out = ctx.saved_tensors
         (gradient,) = gradients

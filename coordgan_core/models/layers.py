@@ -268,13 +268,22 @@ def blur(
     return F.conv2d(_pad(x, sides, padding), kernel.expand(C, 1, -1, -1), stride=stride, groups=C)
 
 
-@functools.lru_cache(maxsize=32)
 def _blur_kernel(taps: tuple[int, ...], gain: float, device: torch.device) -> Tensor:
-    # A constant, so not a buffer (which a model built on the meta device would lose); usable by autograd
-    # wherever made.
+    if torch.compiler.is_compiling():  # a constant of the graph anyway, and compilers cannot see caches
+        return _new_blur_kernel(taps, gain, device)
+    return _kept_blur_kernel(taps, gain, device)
+
+
+@functools.lru_cache(maxsize=32)
+def _kept_blur_kernel(taps: tuple[int, ...], gain: float, device: torch.device) -> Tensor:
+    # No buffer, which a model built on the meta device would lose; fit for autograd wherever made.
     with torch.inference_mode(False):
-        line = torch.tensor(taps, dtype=torch.float32, device=device)
-        return torch.outer(line, line) * (gain / sum(taps) ** 2)
+        return _new_blur_kernel(taps, gain, device)
+
+
+def _new_blur_kernel(taps: tuple[int, ...], gain: float, device: torch.device) -> Tensor:
+    line = torch.tensor(taps, dtype=torch.float32, device=device)
+    return torch.outer(line, line) * (gain / sum(taps) ** 2)
 
 
 def _pad(x: Tensor, sides: tuple[int, int], padding: Padding) -> Tensor:
