@@ -1,7 +1,8 @@
 """Configuration of models and trainings: frozen dataclasses, one field a decision, and the presets.
 
-`paper-128` holds the published values (see the fact sheet in ``docs/method.md``); every way in which another preset departs
-from it is a field here. Standard library only, so that forms and command lines can be built without loading PyTorch.
+The defaults are the published values of `paper-128` (``docs/method.md``); every way in which another preset
+departs from them is a field here. Standard library only, so that forms and command lines can be built without
+loading PyTorch.
 """
 
 from __future__ import annotations
@@ -297,7 +298,7 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
 
 
 def check(config: Any) -> None:
-    """Raise `ConfigError` if a value lies outside the range that its field states; goes into nested configurations."""
+    """Raise `ConfigError` if a value, nested ones included, lies outside the range that its field states."""
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
         if dataclasses.is_dataclass(value):

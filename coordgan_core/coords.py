@@ -1,4 +1,4 @@
-"""Coordinates: grids of the canonical frame, pixels and normalised positions, resizing of correspondence maps.
+"""Coordinates: grids of the canonical frame, pixels and normalised positions, resizing of maps.
 
 The conventions (axes, ranges, pixel centres) are those of ``docs/conventions.md``.
 """
@@ -24,8 +24,8 @@ def canonical_grid(
     Args:
         height: Rows.
         width: Columns.
-        kind: ``"centres"`` puts pixel ``i`` of ``n`` at ``(2 i + 1) / n - 1``; ``"endpoints"`` spaces the points linearly
-            from -1 to 1 with both ends included, as the published release does.
+        kind: ``"centres"`` puts pixel ``i`` of ``n`` at ``(2 i + 1) / n - 1``; ``"endpoints"`` spaces the
+            points linearly from -1 to 1 with both ends included, as the published release does.
         device: Where the tensor lies.
     """
     x, y = _axis(width, kind, device), _axis(height, kind, device)
@@ -39,12 +39,12 @@ def _axis(count: int, kind: GridKind, device: torch.device | str | None) -> Tens
 
 
 def to_pixels(position: Tensor, size: int) -> Tensor:
-    """Convert normalised positions in [-1, 1] to pixels of an axis of ``size`` (0 = centre of the first pixel)."""
+    """Convert normalised positions to pixels of an axis of ``size``; 0 is the centre of the first pixel."""
     return ((position + 1.0) * size - 1.0) / 2.0
 
 
 def to_normalised(pixel: Tensor, size: int) -> Tensor:
-    """Convert pixels of an axis of ``size`` (0 = centre of the first pixel) to normalised positions in [-1, 1]."""
+    """Convert pixels of an axis of ``size`` to normalised positions, the inverse of `to_pixels`."""
     return (2.0 * pixel + 1.0) / size - 1.0
 
 
@@ -55,9 +55,10 @@ def map_to_grid(correspondence: Tensor) -> Tensor:
 
 
 def sample(values: Tensor, correspondence: Tensor, *, padding: str = "border") -> Tensor:
-    """Sample ``values [B, C, h, w]`` bilinearly at the positions ``correspondence [B, 2, H, W]`` -> ``[B, C, H, W]``.
+    """Sample ``values [B, C, h, w]`` bilinearly at positions ``[B, 2, H, W]`` -> ``[B, C, H, W]``.
 
-    A ``values`` batch of one serves every map of the batch.
+    A ``values`` batch of one serves every map of the batch. ``padding`` says what positions outside [-1, 1]
+    get, as in `torch.nn.functional.grid_sample`.
     """
     grid = map_to_grid(correspondence).to(values.dtype)
     if values.shape[0] == 1 and grid.shape[0] > 1:
@@ -66,10 +67,10 @@ def sample(values: Tensor, correspondence: Tensor, *, padding: str = "border") -
 
 
 def resize_map(correspondence: Tensor, height: int, width: int) -> Tensor:
-    """Resize correspondence maps ``[B, 2, h, w]`` to ``[B, 2, height, width]``; values are positions and stay.
+    """Resize correspondence maps ``[B, 2, h, w]`` to ``[B, 2, height, width]``; values are positions.
 
-    The offset from the identity is what is interpolated, so that the identity map stays the identity at every size,
-    borders included.
+    The offset from the identity is what is interpolated, so that the identity map stays the identity at every
+    size, borders included.
     """
     check_shape(correspondence, "B 2 H W", "correspondence map")
     h, w = correspondence.shape[-2:]
@@ -82,10 +83,11 @@ def resize_map(correspondence: Tensor, height: int, width: int) -> Tensor:
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:
-    """Return ``outer(inner(x))`` of two maps ``[B, 2, H, W]``: sample ``outer`` at the positions of ``inner``.
+    """Return ``outer(inner(x))`` of two maps: sample ``outer [B, 2, h, w]`` at ``inner [B, 2, H, W]``.
 
-    With ``inner`` the sampling field that made a warped image from an image and ``outer`` the image's correspondence map, the
-    result is the correspondence map that the warped image must have (equivariance).
+    With ``inner`` the sampling field that made a warped image from an image and ``outer`` the image's
+    correspondence map, the result is the correspondence map that the warped image must have (equivariance).
+    Beyond its outermost pixel centres ``outer`` goes on with the offset that it has there.
     """
     h, w = outer.shape[-2:]
     offset = outer - canonical_grid(h, w, device=outer.device)
@@ -93,9 +95,9 @@ def compose(outer: Tensor, inner: Tensor) -> Tensor:
 
 
 def jacobian_determinant(correspondence: Tensor) -> Tensor:
-    """Return the area change ``[B, H-1, W-1]`` of maps ``[B, 2, H, W]``: 1 for the identity, negative where it folds.
+    """Return the area change ``[B, H-1, W-1]`` of maps ``[B, 2, H, W]``: negative where they fold.
 
-    Forward differences, in units of the identity's own cell.
+    Forward differences, in units of the identity's own cell, so that the identity has 1 everywhere.
     """
     check_shape(correspondence, "B 2 H W", "correspondence map")
     height, width = correspondence.shape[-2:]
@@ -105,7 +107,10 @@ def jacobian_determinant(correspondence: Tensor) -> Tensor:
 
 
 def check_shape(tensor: Tensor, pattern: str, name: str) -> None:
-    """Raise `ShapeError` unless ``tensor`` fits ``pattern``, such as ``"B 2 H W"`` (letters: any size; numbers: that size)."""
+    """Raise `ShapeError` unless ``tensor`` fits ``pattern``, such as ``"B 2 H W"``.
+
+    Letters stand for any size, even if they are repeated; numbers for themselves.
+    """
     parts = pattern.split()
     fits = tensor.ndim == len(parts) and all(
         not part.isdigit() or int(part) == size for part, size in zip(parts, tensor.shape, strict=True)

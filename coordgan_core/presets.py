@@ -48,9 +48,7 @@ QUICK_64 = Config(
         synthesis=SynthesisConfig(
             trunk_channels=64, trunk_blocks=3, trunk_kernel=1, upsample_channels=(32,), noise=False
         ),
-        encoder=EncoderConfig(
-            channels=16, max_channels=128, structure_channels=32, texture_channels=256
-        ),
+        encoder=EncoderConfig(channels=16, max_channels=128, structure_channels=32, texture_channels=256),
         embedding=EmbeddingConfig(),
         dense_head=DenseHeadConfig(),
     ),

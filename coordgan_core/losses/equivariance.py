@@ -49,7 +49,7 @@ def prototype_loss(
     temperature: float,
     queries: Tensor,
 ) -> Tensor:
-    """Return the expected distance between soft matches among prototypes and known canonical positions, a scalar.
+    """Return the expected distance of soft matches among prototypes from known positions, a scalar.
 
     Args:
         descriptors: ``float32 [B, C, h, w]``, unit length.

@@ -42,7 +42,7 @@ class DenseHead(nn.Module):  # trunk features, image -> offset, error scale
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return offsets ``float32 [B, 2, R, R]`` and error scales ``float32 [B, 1, R, R]``, both canonical units.
+        """Return offsets ``[B, 2, R, R]`` and error scales ``[B, 1, R, R]``, float32, in canonical units.
 
         Args:
             features: The trunk's features ``[B, C_0, R/2, R/2]``.

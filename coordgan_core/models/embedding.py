@@ -63,11 +63,11 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
         return F.normalize(self.head(F.relu(features)).float(), dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images ``[B, 3, H, W]`` in [-1, 1] to descriptors ``float32 [B, C, R/2, R/2]`` of unit length."""
+        """Map images ``[B, 3, H, W]`` in [-1, 1] to unit descriptors ``float32 [B, C, R/2, R/2]``."""
         return self.describe(self.features(images)[0])
 
     def locate(self, descriptors: Tensor) -> Tensor:
-        """Find descriptors ``[B, C, h, w]`` among the prototypes: correspondence maps ``float32 [B, 2, h, w]``.
+        """Find descriptors ``[B, C, h, w]`` among the prototypes: maps ``float32 [B, 2, h, w]``.
 
         The soft-argmax of the formula above. Similarities cannot exceed 1, so the softmax needs no maximum:
         numerator and denominator are one matrix product behind one exponential, an image at a time so that
@@ -87,7 +87,7 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
         return (maps[..., :2] / maps[..., 2:]).mT.reshape(B, 2, h, w)
 
     def likeness(self, descriptors: Tensor) -> Tensor:
-        """Return the similarity of descriptors to their best prototype, ``float32 [B, 1, h, w]`` in [-1, 1]."""
+        """Return the similarity to the best prototype, ``float32 [B, 1, h, w]`` in [-1, 1]."""
         B, _, h, w = descriptors.shape
         with full_precision(descriptors):
             prototypes = self.prototypes.flatten(1)
@@ -96,7 +96,7 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
 
     @torch.no_grad()
     def set_prototypes(self, mean: Tensor) -> None:
-        """Take the mean descriptors ``[C, h, w]`` of many images as prototypes, resized and of unit length."""
+        """Take mean descriptors ``[C, h, w]`` of many images as prototypes, resized and of unit length."""
         side = self.config.prototype_px
         resized = F.interpolate(mean[None].float(), size=(side, side), mode="bilinear", align_corners=False)
         self.prototypes.copy_(F.normalize(resized[0], dim=0))

@@ -17,7 +17,7 @@ from coordgan_core.errors import ShapeError
 
 
 class ResidualBlock(nn.Module):
-    """``x + conv(relu(conv(relu(norm(x)))))``; the last convolution starts at zero, so the block starts as nothing.
+    """``x + conv(relu(conv(relu(norm(x)))))``; the last convolution, and so the block, starts as nothing.
 
     Args:
         channels: Channels in and out.
@@ -59,7 +59,9 @@ class FeatureUNet(nn.Module):  # image -> features at half resolution
         self.decoders = nn.ModuleList(ResidualBlock(a, norm=False) for a, _ in steps)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map images ``[B, 3, H, W]`` to features ``[B, C_0, H/2, W/2]`` and the deepest level's ``[B, C_n, ., .]``.
+        """Map images ``[B, 3, H, W]`` to features ``[B, C_0, H/2, W/2]`` and those of the deepest level.
+
+        The deepest level has ``[B, C_n, H / 2^(n + 1), W / 2^(n + 1)]``, n counted from 0.
 
         Raises:
             ShapeError: A side cannot be halved once for every level.

@@ -221,7 +221,7 @@ class JointStage:
         yield "dense", (own.dense, self._dense(features, descriptors, views))
 
     def _dense(self, features: Tensor, descriptors: Tensor, views: _Views) -> Tensor:
-        """Return the dense head's loss on every third image, second views first: full resolution is costly."""
+        """Return the dense head's loss on a third of the views, the last ones: full resolution is costly."""
         chosen = slice(-max(1, len(features) // 3), None)
         with torch.no_grad():
             found = self._embedding.locate(descriptors[chosen])
