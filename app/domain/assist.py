@@ -1,4 +1,4 @@
-"""Helpers for painting that look at the image: superpixels and smoothing to edges. Slow; call them in a worker."""
+"""Helpers for painting that look at the image: superpixels, smoothing to edges. Slow: for a worker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from app.domain.edits import Box, LabelMap, bounding_box
 
 Pixels = npt.NDArray[np.uint8]
@@ -54,14 +55,14 @@ def smooth_to_edges(
     mask = labels == class_id
     box = bounding_box(mask)
     if box.is_empty:
-        return mask
+        return np.asarray(mask, bool)
     margin = 3 * radius_px
     wide = Box(box.x0 - margin, box.y0 - margin, box.x1 + margin, box.y1 + margin)
     wide = wide.intersect(Box.of(labels.shape))
     part = mask[wide.slices].astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
     # what lies beyond the image continues what is at its border: no false border there
-    inside = cv2.erode(part, kernel, borderType=cv2.BORDER_REPLICATE) > 0
+    inside: npt.NDArray[np.bool_] = cv2.erode(part, kernel, borderType=cv2.BORDER_REPLICATE) > 0
     outside = cv2.dilate(part, kernel, borderType=cv2.BORDER_REPLICATE) == 0
     pixels = np.ascontiguousarray(image[wide.slices])
     if method == "guided":
@@ -70,7 +71,7 @@ def smooth_to_edges(
         found = _grabcut(pixels, part, inside, outside)
     result = mask.copy()
     result[wide.slices] = inside | (found & ~outside)
-    return result
+    return np.asarray(result, bool)
 
 
 def _guided(pixels: Pixels, part: npt.NDArray[np.uint8], radius_px: int) -> npt.NDArray[np.bool_]:
@@ -84,8 +85,7 @@ def _guided(pixels: Pixels, part: npt.NDArray[np.uint8], radius_px: int) -> npt.
     variance = cv2.blur(guide * guide, side) - mean_guide**2
     slope = (cv2.blur(guide * target, side) - mean_guide * mean_target) / (variance + 1e-4)
     offset = mean_target - slope * mean_guide
-    smooth: npt.NDArray[np.bool_] = cv2.blur(slope, side) * guide + cv2.blur(offset, side) > 0.5
-    return smooth
+    return np.asarray(cv2.blur(slope, side) * guide + cv2.blur(offset, side) > 0.5, bool)
 
 
 def _grabcut(
@@ -97,8 +97,8 @@ def _grabcut(
     trimap[inside], trimap[outside] = cv2.GC_FGD, cv2.GC_BGD
     known = np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if not known.any() or known.all():
-        return part > 0
+        return np.asarray(part > 0, bool)
     cv2.setRNGSeed(0)  # its colour models start at random: the same click gives the same border
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(pixels, trimap, None, models[0], models[1], _GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
-    return (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
+    return np.asarray((trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD), bool)

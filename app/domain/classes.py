@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
 from app.domain.palette import Color, default_color
 from coordgan_core.errors import LabelError
 
@@ -21,7 +22,7 @@ _SKIPPED_NAMES = {"__ignore__", "_background_", "background", ""}
 
 @dataclass(frozen=True)
 class LabelClass:
-    """A named part with one colour; ``locked`` pixels cannot be painted over, invisible classes are not drawn."""
+    """A named part with one colour; its pixels can be ``locked`` against painting and hidden."""
 
     id: int
     name: str
@@ -108,7 +109,7 @@ class ClassTable:
         return free
 
     def palette(self) -> npt.NDArray[np.uint8]:
-        """Return the colours of all 256 ids, ``uint8 [256, 3]``; ids without a class keep their default colour."""
+        """Return the colours of all 256 ids, ``uint8 [256, 3]``: the default where there is no class."""
         palette = np.array([default_color(i) for i in range(MAX_CLASSES)], np.uint8)
         for c in self.classes:
             palette[c.id] = c.color
@@ -134,7 +135,10 @@ class AddClass:
         color = default_color(class_id) if self.color is None else self.color
         return ClassTable((*table.classes, LabelClass(class_id, self.name.strip(), color)))
 
-    text = property(lambda self: f"Add {self.name}")
+    @property
+    def text(self) -> str:
+        """Name of the step in the history."""
+        return f"Add {self.name}"
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,10 @@ class ImportClasses:
                 table = AddClass(name).apply(table)
         return table
 
-    text = property(lambda self: f"Import {len(self.names)} classes")
+    @property
+    def text(self) -> str:
+        """Name of the step in the history."""
+        return f"Import {len(self.names)} classes"
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,10 @@ class RenameClass:
         """Return the table after the change."""
         return table.replaced(dataclasses.replace(table.by_id(self.id), name=self.name.strip()))
 
-    text = property(lambda self: f"Rename to {self.name}")
+    @property
+    def text(self) -> str:
+        """Name of the step in the history."""
+        return f"Rename to {self.name}"
 
 
 @dataclass(frozen=True)
@@ -178,7 +188,10 @@ class RecolorClass:
         """Return the table after the change."""
         return table.replaced(dataclasses.replace(table.by_id(self.id), color=self.color))
 
-    text = property(lambda self: "Change a colour")
+    @property
+    def text(self) -> str:
+        """Name of the step in the history."""
+        return "Change a colour"
 
 
 @dataclass(frozen=True)
@@ -196,7 +209,10 @@ class SetClassFlags:
         visible = old.visible if self.visible is None else self.visible
         return table.replaced(dataclasses.replace(old, locked=locked, visible=visible))
 
-    text = property(lambda self: "Lock or show a class")
+    @property
+    def text(self) -> str:
+        """Name of the step in the history."""
+        return "Lock or show a class"
 
 
 @dataclass(frozen=True)
@@ -211,7 +227,10 @@ class ReorderClasses:
             raise _refused("an order that does not list every class once", "list all classes")
         return ClassTable(tuple(table.by_id(i) for i in self.ids))
 
-    text = property(lambda self: "Reorder classes")
+    @property
+    def text(self) -> str:
+        """Name of the step in the history."""
+        return "Reorder classes"
 
 
 @dataclass(frozen=True)
@@ -234,7 +253,10 @@ class MergeClasses:
         """Old class id -> new class id of the pixels that change."""
         return {self.source: self.target}
 
-    text = property(lambda self: "Merge two classes")
+    @property
+    def text(self) -> str:
+        """Name of the step in the history."""
+        return "Merge two classes"
 
 
 @dataclass(frozen=True)
@@ -252,7 +274,10 @@ class DeleteClass:
         """Old class id -> new class id of the pixels that change."""
         return {self.id: 0}
 
-    text = property(lambda self: "Delete a class")
+    @property
+    def text(self) -> str:
+        """Name of the step in the history."""
+        return "Delete a class"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
 from coordgan_core.errors import LabelError
 
 LabelMap = npt.NDArray[np.uint8]
@@ -104,7 +105,8 @@ class Patch:
 class Edit:
     """What one action changed: the box around it, the patches inside, and how many pixels differ.
 
-    Only tiles in which something changed are kept, so that a long thin stroke over a huge image stays small and quick.
+    Only tiles in which something changed are kept, so that a long thin stroke over a huge image stays small
+    and quick.
     """
 
     box: Box
@@ -160,7 +162,7 @@ class Edit:
         """
         if self.box != self.box.intersect(Box.of(labels.shape)):
             raise LabelError(
-                f"an edit of {tuple(self.box)} in a label map of {labels.shape[1]} x {labels.shape[0]} pixels",
+                f"an edit of {tuple(self.box)} in a label map of {labels.shape[1]} x {labels.shape[0]}",
                 expected="an edit inside of the label map",
                 remedy="the image file was replaced by one of another size; restore it",
             )
@@ -215,7 +217,7 @@ def tiles_of(box: Box) -> Iterator[Box]:
 
 
 class Recorder:
-    """Remember what a label map held before a stroke, tile by tile, at the cost of the tiles that are touched."""
+    """Remember what a label map held before a stroke, at the cost of the tiles that are touched."""
 
     def __init__(self, labels: LabelMap) -> None:
         self._labels = labels
@@ -288,7 +290,7 @@ def unpack_labels(data: bytes) -> LabelMap:
 
 
 def _pack(values: LabelMap) -> bytes:
-    return zlib.compress(np.ascontiguousarray(values), _LEVEL)
+    return zlib.compress(np.ascontiguousarray(values).data, _LEVEL)
 
 
 def _unpack(data: bytes, box: Box) -> LabelMap:

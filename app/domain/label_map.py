@@ -1,7 +1,7 @@
 """Painting on label maps: regions (masks in a box) and the rules by which they are filled.
 
-Positions are pixels, 0.0 being the centre of the first one. Nothing here costs more than the box that it changes, apart from
-the functions that must look at the whole label map or image (flood, wand, class).
+Positions are pixels, 0.0 being the centre of the first one. Nothing here costs more than the box that it
+changes, apart from the functions that must look at the whole label map or image (flood, wand, class).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from app.domain.edits import NOWHERE, Box, Edit, LabelMap, Recorder, bounding_box
 from PIL import Image, ImageDraw
+
+from app.domain.edits import NOWHERE, Box, Edit, LabelMap, Recorder, bounding_box
 
 Mask = npt.NDArray[np.bool_]
 Points = Sequence[tuple[float, float]]
@@ -27,7 +28,7 @@ class Region(NamedTuple):
     mask: Mask
 
     @property
-    def count(self) -> int:
+    def area(self) -> int:
         """Pixels in the region."""
         return int(np.count_nonzero(self.mask))
 
@@ -61,7 +62,7 @@ class PaintRules:
 
 
 def region_of(mask: Mask, origin: Box | None = None) -> Region | None:
-    """Return the region of the true pixels of ``mask``, cut to its bounding box; None where there are none."""
+    """Return the region of the true pixels of ``mask``, cut to its bounding box; None without any."""
     box = bounding_box(mask)
     if box.is_empty:
         return None
@@ -97,12 +98,15 @@ def stroke_region(points: Points, radius: float, shape: tuple[int, ...]) -> Regi
 
 def _around(x0: float, y0: float, x1: float, y1: float, radius: float) -> Box:
     return Box(
-        math.floor(x0 - radius), math.floor(y0 - radius), math.ceil(x1 + radius) + 1, math.ceil(y1 + radius) + 1
+        math.floor(x0 - radius),
+        math.floor(y0 - radius),
+        math.ceil(x1 + radius) + 1,
+        math.ceil(y1 + radius) + 1,
     )
 
 
 def _capsule(a: tuple[float, float], b: tuple[float, float], radius: float, box: Box) -> Mask:
-    """Return the pixels of ``box`` within ``radius`` of the segment: a convex shape, so one interval a row."""
+    """Return the pixels of ``box`` within ``radius`` of the segment: convex, so one interval a row."""
     rows = np.arange(box.y0, box.y1, dtype=np.float64)
     left, right = np.full(rows.shape, np.inf), np.full(rows.shape, -np.inf)
     for x, y in (a, b):
@@ -113,13 +117,18 @@ def _capsule(a: tuple[float, float], b: tuple[float, float], radius: float, box:
     length = math.hypot(b[0] - a[0], b[1] - a[1])
     if length > 0:
         nx, ny = -(b[1] - a[1]) / length * radius, (b[0] - a[0]) / length * radius
-        corners = [(a[0] + nx, a[1] + ny), (b[0] + nx, b[1] + ny), (b[0] - nx, b[1] - ny), (a[0] - nx, a[1] - ny)]
+        corners = [
+            (a[0] + nx, a[1] + ny),
+            (b[0] + nx, b[1] + ny),
+            (b[0] - nx, b[1] - ny),
+            (a[0] - nx, a[1] - ny),
+        ]
         for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
             low, high = min(y0, y1), max(y0, y1)
             crossed = (rows >= low) & (rows <= high) & (y0 != y1)
-            x = x0 + (rows - y0) * ((x1 - x0) / ((y1 - y0) or 1.0))
-            left = np.where(crossed, np.minimum(left, x), left)
-            right = np.where(crossed, np.maximum(right, x), right)
+            at = x0 + (rows - y0) * ((x1 - x0) / ((y1 - y0) or 1.0))
+            left = np.where(crossed, np.minimum(left, at), left)
+            right = np.where(crossed, np.maximum(right, at), right)
     columns = np.arange(box.x0, box.x1, dtype=np.float64)
     inside: Mask = (columns >= left[:, None]) & (columns <= right[:, None])
     return inside
@@ -153,7 +162,7 @@ def rectangle_region(x0: float, y0: float, x1: float, y1: float, shape: tuple[in
 
 
 def flood_region(labels: LabelMap, x: int, y: int, *, contiguous: bool = True) -> Region | None:
-    """Return the pixels of the class at ``(x, y)`` that hang together with it (4 neighbours), or all of that class."""
+    """Return the 4-connected pixels of the class at ``(x, y)``, or all pixels of that class."""
     if not _is_inside(x, y, labels.shape):
         return None
     same = labels == labels[y, x]
@@ -163,7 +172,7 @@ def flood_region(labels: LabelMap, x: int, y: int, *, contiguous: bool = True) -
 def wand_region(
     image: npt.NDArray[np.uint8], x: int, y: int, *, tolerance: int, contiguous: bool = True
 ) -> Region | None:
-    """Return the pixels whose colour differs from that at ``(x, y)`` by at most ``tolerance`` in every channel.
+    """Return the pixels whose colour is within ``tolerance`` of that at ``(x, y)`` in every channel.
 
     Args:
         image: ``uint8 [H, W, 3]``.
@@ -220,7 +229,8 @@ def paint_values(
         region: Where.
         value: The class id.
         rules: What must stay.
-        before: Values in the box by which the rules decide (those before the stroke); the present ones by default.
+        before: Values in the box by which the rules decide (those before the stroke); the present ones by
+            default.
     """
     target = labels[region.box.slices]
     free = rules.allowed(target if before is None else before)
@@ -228,8 +238,10 @@ def paint_values(
     return region.box
 
 
-def paint(labels: LabelMap, region: Region | None, value: int, rules: PaintRules | None = None) -> Edit | None:
-    """Write ``value`` into the region where the rules allow it; return the edit, None where nothing changed."""
+def paint(
+    labels: LabelMap, region: Region | None, value: int, rules: PaintRules | None = None
+) -> Edit | None:
+    """Write ``value`` into the region where the rules allow it; return the edit, None for no change."""
     if region is None:
         return None
     recorder = Recorder(labels)
@@ -238,9 +250,7 @@ def paint(labels: LabelMap, region: Region | None, value: int, rules: PaintRules
     return recorder.finish()
 
 
-def replace_class(
-    labels: LabelMap, old: int, new: int, rules: PaintRules | None = None
-) -> Edit | None:
+def replace_class(labels: LabelMap, old: int, new: int, rules: PaintRules | None = None) -> Edit | None:
     """Turn all pixels of one class into another; return the edit, None where nothing changed."""
     return paint(labels, class_region(labels, old), new, rules)
 

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 import numpy.typing as npt
+
 from coordgan_core.palette import default_palette
 
 Color = tuple[int, int, int]
@@ -24,7 +25,7 @@ def to_color(values: npt.NDArray[np.uint8]) -> Color:
 
 @functools.cache
 def voc_palette() -> npt.NDArray[np.uint8]:
-    """Return the palette of Pascal VOC, ``uint8 [256, 3]``: the bits of the id dealt to the channels, highest first.
+    """Return the palette of Pascal VOC, ``uint8 [256, 3]``: the bits of the id dealt to the channels.
 
     1 is (128, 0, 0), 2 (0, 128, 0), 15 (192, 128, 128), 255 (224, 224, 192).
     """

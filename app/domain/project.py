@@ -1,8 +1,9 @@
 """A project: a folder of images and, in a folder of its own, everything that is known about them.
 
-``project.sqlite`` (index, classes, journal), ``labels/<image path>.png`` (palette PNG, class ids), ``confidence/<run>/<image
-path>.png`` and ``classes.json``. The label file carries the whole name of its image (``labels/cat.jpg.png``), so that two
-images of one stem keep two label maps. Images are never written to.
+``project.sqlite`` (index, classes, journal), ``labels/<image path>.png`` (palette PNG, class ids),
+``confidence/<run>/<image path>.png`` and ``classes.json``. The label file carries the whole name of its
+image (``labels/cat.jpg.png``), so that two images of one stem keep two label maps. Images are never written
+to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from app.domain import scan as scanning
 from app.domain.classes import (
     ClassChange,
@@ -71,7 +73,8 @@ class ChangePreview:
 class Project:
     """An open project; every method may be called from any thread.
 
-    Make one with `open`, `create` or `open_or_create`, and `close` it. A second opening of the same project is read-only.
+    Make one with `open`, `create` or `open_or_create`, and `close` it. A second opening of the same project
+    is read-only.
     """
 
     def __init__(self, images: Path, folder: Path, *, read_only: bool = False) -> None:
@@ -208,7 +211,7 @@ class Project:
         return rows[0]
 
     def find(self, relative: str) -> int | None:
-        """Return the id of a path relative to the images folder (slashes), None if it is not in the project."""
+        """Return the id of a path relative to the images folder (slashes), None if it is unknown."""
         return self.index.find(relative)
 
     def image_path(self, image_id: int) -> Path:
@@ -290,7 +293,9 @@ class Project:
 
     def exchange(self, batch: int) -> Iterator[Exchange]:
         """Undo a batch, or redo one that was undone; restores the classes where the batch changed them."""
-        row = self.database.one("SELECT undone, classes_before, classes_after FROM batches WHERE id = ?", (batch,))
+        row = self.database.one(
+            "SELECT undone, classes_before, classes_after FROM batches WHERE id = ?", (batch,)
+        )
         if row is None:
             raise LabelError(f"there is no batch {batch}", remedy="open the folder again")
         yield from self.batches.exchange(batch)
@@ -326,7 +331,8 @@ class Project:
         """Change the classes as one undoable batch, rewriting label maps where pixels change.
 
         Yields:
-            Progress over the images; the new classes hold from the first on. The batch is the newest of `runs`.
+            Progress over the images; the new classes hold from the first on. The batch is the newest of
+            `runs`.
 
         Raises:
             LabelError: The change is impossible; nothing was changed.
@@ -407,7 +413,7 @@ class Project:
 
 
 def find_project(path: str | Path) -> Path | None:
-    """Return the project folder at ``path`` (an images folder, a project folder or a file in one), None if there is none."""
+    """Return the project folder of an images folder, project folder or file in one; None if there is none."""
     path = Path(path).expanduser().absolute()
     places = [path, path / FOLDER, path.parent if path.is_file() else path]
     return next((p for p in places if (p / "project.json").exists()), None)
@@ -421,7 +427,7 @@ def _images_of(place: Path) -> Path:
         raise DataError(
             f"{place / 'project.json'} is damaged ({error})",
             expected="a project file that names its images folder",
-            remedy=f'write {{"format": 1, "images": "PATH"}} into it',
+            remedy='write {"format": 1, "images": "PATH"} into it',
         ) from error
     return images
 

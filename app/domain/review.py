@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from app.domain.project import Project
 from app.domain.status import Status
 
@@ -60,7 +61,8 @@ def review_queue(
 
     Args:
         project: The project.
-        class_id: Sort by the confidence of this class; images without it come first, since it may be missing there.
+        class_id: Sort by the confidence of this class; images without it come first, since it may be
+            missing there.
         statuses: Which images are meant.
     """
     marks = ",".join("?" * len(statuses))
@@ -74,14 +76,17 @@ def review_queue(
         sql = (
             f"SELECT i.id FROM images i LEFT JOIN image_classes c ON c.image_id = i.id AND c.class_id = ? "
             f"WHERE i.status IN ({marks}) AND i.missing = 0 "
-            "ORDER BY coalesce(c.pixels, 0) > 0, c.confidence IS NOT NULL, c.confidence, i.confidence, i.sort_key, i.id"
+            "ORDER BY coalesce(c.pixels, 0) > 0, c.confidence IS NOT NULL, c.confidence, "
+            "i.confidence, i.sort_key, i.id"
         )
         values.insert(0, class_id)
     rows = project.database.read(sql, values)
     return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
 
-def next_in_queue(queue: Sequence[int] | npt.NDArray[np.int64], current: int | None, *, back: bool = False) -> int | None:
+def next_in_queue(
+    queue: Sequence[int] | npt.NDArray[np.int64], current: int | None, *, back: bool = False
+) -> int | None:
     """Return the image after (or before) ``current`` in a queue, None at its end."""
     ids = [int(i) for i in queue]
     if not ids:
@@ -110,7 +115,8 @@ def seconds_left(left: int, decisions_sec: Sequence[float]) -> float | None:
 
     Args:
         left: Images that nobody has looked at.
-        decisions_sec: Seconds that each decision took; the median of the last fifty counts, so that a break does not.
+        decisions_sec: Seconds that each decision took; the median of the last fifty counts, so that a break
+            does not.
     """
     recent = list(decisions_sec)[-50:]
     if len(recent) < _MIN_PACES:
@@ -121,8 +127,9 @@ def seconds_left(left: int, decisions_sec: Sequence[float]) -> float | None:
 def suggest_next(project: Project) -> Suggestion | None:
     """Return the image that a person should label next, None where there is nothing to gain.
 
-    Before the first reference: the first image. Then rejected and failed images, in which propagation has been seen to fail;
-    then the propagated image that is less certain than all others: what it shows, the references do not.
+    Before the first reference: the first image. Then rejected and failed images, in which propagation has
+    been seen to fail; then the propagated image that is less certain than all others: what it shows, the
+    references do not.
     """
     if not project.references():
         first = project.ids("-is:missing -is:failed")

@@ -77,9 +77,7 @@ def scan(index: ImageIndex, images: Path, labels: Path) -> Iterator[ScanProgress
             yield ScanProgress(len(seen), added, changed, skipped=tuple(skipped[:100]))
     more, other = index.add_files(batch) if batch else (0, 0)
     vanished = index.mark_missing(seen)
-    progress = ScanProgress(
-        len(seen), added + more, changed + other, vanished, skipped=tuple(skipped[:100])
-    )
+    progress = ScanProgress(len(seen), added + more, changed + other, vanished, skipped=tuple(skipped[:100]))
     yield progress
     measured = 0
     for measured in measure(index, images):
@@ -122,7 +120,8 @@ def measured(images: Path, image_id: int, path: str) -> tuple[int, int, int, str
 def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield the images below ``folder`` with their relative path (slashes), folder by folder.
 
-    Hidden files and folders are passed over, links are followed, and a folder that is reached twice is read once.
+    Hidden files and folders are passed over, links are followed, and a folder that is reached twice is read
+    once.
 
     Raises:
         DataError: The folder itself cannot be read; folders below it that cannot are passed over.

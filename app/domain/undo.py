@@ -1,7 +1,7 @@
 """The undo history as a pure model: entries without number, memory within a budget.
 
-The values of an edit lie in the journal anyway; what exceeds the budget is dropped from memory, oldest first, and read again
-when somebody goes back that far.
+The values of an edit lie in the journal anyway; what exceeds the budget is dropped from memory, oldest
+first, and read again when somebody goes back that far.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class UndoStack:
     def restore(self, rows: Iterable[tuple[int, str, str, int]]) -> None:
         """Rebuild the history from the journal: rows ``(sequence, action, text, refers to)``, oldest first.
 
-        Actions are ``do``, ``undo`` and ``redo``; the last two refer to the sequence of the stroke that they move.
+        Actions are ``do``, ``undo`` and ``redo``; the last two refer to the sequence of the stroke that
+        they move.
         """
         self.clear()
         for sequence, action, text, refers in rows:

@@ -22,7 +22,14 @@ from app.services.settings import Paths
 from coordgan_core._version import __version__
 from coordgan_core.files import write_bytes
 
-_PACKAGES = ("PySide6-Essentials", "numpy", "pillow", "opencv-contrib-python-headless", "scikit-image", "torch")
+_PACKAGES = (
+    "PySide6-Essentials",
+    "numpy",
+    "pillow",
+    "opencv-contrib-python-headless",
+    "scikit-image",
+    "torch",
+)
 _NATIVE = "native-crash.log"
 _KEPT = 20
 
@@ -79,9 +86,7 @@ class CrashReporter:
                 old.unlink()
         return CrashReport(path, now, text)
 
-    def _on_error(
-        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
+    def _on_error(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if not issubclass(kind, KeyboardInterrupt):
             report = self.write(error.with_traceback(trace))
             if report is not None and self._on_report is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from PySide6.QtCore import QObject, Signal
+
 from app.domain.edits import Box, Edit, LabelMap, Recorder
 from app.domain.label_map import PaintRules, Region, class_region, paint_values, stroke_region
 from app.domain.project import Commit, Project
@@ -12,7 +14,6 @@ from app.domain.storage.label_store import Action
 from app.domain.undo import UndoStack
 from app.services.writer import ProjectWriter
 from coordgan_core.errors import CoordError
-from PySide6.QtCore import QObject, Signal
 
 Point = tuple[float, float]
 
@@ -91,12 +92,12 @@ class Document(QObject):
     @property
     def width(self) -> int:
         """Columns."""
-        return self._labels.shape[1]
+        return int(self._labels.shape[1])
 
     @property
     def height(self) -> int:
         """Rows."""
-        return self._labels.shape[0]
+        return int(self._labels.shape[0])
 
     @property
     def revision(self) -> int:
@@ -280,7 +281,7 @@ class Document(QObject):
             self._detach()
 
     def reopen(self) -> bool:
-        """Take a closed document up again while its strokes are still on their way; False if it has let go."""
+        """Take a closed document up again while its strokes are on their way; False if it has let go."""
         if not self._closing or not self._waiting:
             return False
         self._closing = False
@@ -326,4 +327,3 @@ class Document(QObject):
         self._writer.committed.disconnect(self._on_committed)
         self._writer.failed.disconnect(self._on_failed)
         self.deleteLater()
-

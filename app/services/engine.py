@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import coordgan_core
 import numpy.typing as npt
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+
+import coordgan_core
+from coordgan_core.data.images import image_size as header_size
 from coordgan_core.engine.protocol import (
     VERSION,
     ProtocolError,
@@ -25,9 +28,7 @@ from coordgan_core.engine.protocol import (
     decode_reply,
     encode_request,
 )
-from coordgan_core.data.images import image_size as header_size
 from coordgan_core.errors import CoordError
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
 _log = logging.getLogger(__name__)
 _CANCEL_SEC = 3.0
@@ -142,7 +143,7 @@ class EngineClient(QObject):
         on_done: Answer | None = None,
         on_error: Callable[[str], None] | None = None,
     ) -> int:
-        """Send a request and return its id; exactly one of ``on_done`` and ``on_error`` follows unless it is cancelled."""
+        """Send a request and return its id; ``on_done`` or ``on_error`` follows unless it is cancelled."""
         request_id, self._next = self._next, self._next + 1
         values = {"device": self.device, "precision": self.precision, **(params or {})}
         request = Request(request_id, verb, self._generation, values, arrays or {})
@@ -301,7 +302,9 @@ class EngineClient(QObject):
 
     def _welcome(self, reply: Reply) -> None:
         if reply.kind == "error" or reply.data.get("protocol", VERSION) != VERSION:
-            self._fail(str(reply.data.get("message", "The engine belongs to another version of the program.")))
+            self._fail(
+                str(reply.data.get("message", "The engine belongs to another version of the program."))
+            )
             return
         self._set_state(EngineState.READY)
         for pending in list(self._pending.values()):
@@ -311,7 +314,7 @@ class EngineClient(QObject):
 
     def _read_errors(self) -> None:
         if self._process is not None:
-            text = self._process.readAllStandardError().data().decode("utf-8", "replace")
+            text = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
             self._errors.extend(text.splitlines())
 
     # --- trouble
@@ -411,7 +414,7 @@ def _model(item: Any) -> ModelInfo | None:
 
 
 class LinkedCursor(QObject):
-    """Shows on the reference what lies under the cursor: nearest positions in the canonical frame, at once."""
+    """Shows on the reference what lies under the cursor: the nearest position in the canonical frame."""
 
     ready = Signal(bool)
     """Whether `hover` can answer now."""
@@ -473,7 +476,8 @@ class Matcher:
     """From positions in an image to positions in a reference through their correspondence maps.
 
     Args:
-        arrays: ``image_map``, ``reference_map`` (``[2, h, w]``), ``image_reliability``, ``reference_reliability`` (``[h, w]``).
+        arrays: ``image_map``, ``reference_map`` (``[2, h, w]``), ``image_reliability``,
+            ``reference_reliability`` (``[h, w]``).
         image_size: ``(width, height)`` in pixels.
         reference_size: ``(width, height)`` in pixels.
     """

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
+
 from app.domain.edits import LabelMap
 from app.domain.label_map import boundaries
 from app.services.dispatch import Mailbox
 from coordgan_core.data.images import read_image
 from coordgan_core.errors import CoordError
-from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QImage
 
 Pixels = npt.NDArray[np.uint8]
 _BYTES = 1 << 30
@@ -36,9 +37,7 @@ class ImageLoader(QObject):
     failed = Signal(int, str)
     """Image id and why it cannot be shown."""
 
-    def __init__(
-        self, *, limit_bytes: int = _BYTES, threads: int = 2, parent: QObject | None = None
-    ) -> None:
+    def __init__(self, *, limit_bytes: int = _BYTES, threads: int = 2, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._limit = limit_bytes
         self._mailbox = Mailbox(self)
@@ -133,7 +132,7 @@ class ImageLoader(QObject):
 
 
 def to_qimage(pixels: Pixels) -> QImage:
-    """Return ``uint8 [H, W, 3]`` as a QImage that shares its memory; keep the array alive as long as the image."""
+    """Return ``uint8 [H, W, 3]`` as a QImage that shares its memory; keep the array as long as the image."""
     pixels = np.ascontiguousarray(pixels)
     height, width = pixels.shape[:2]
     image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)

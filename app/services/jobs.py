@@ -1,4 +1,4 @@
-"""Long work as rows of a list: progress, pause, cancel, errors. The work is a generator of events, run in a thread."""
+"""Long work as rows of a list: progress, pause, cancel, errors. The work is a generator of events."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from PySide6.QtCore import QObject, Signal
+
 from app.services.dispatch import Mailbox
 from coordgan_core.errors import CoordError
-from PySide6.QtCore import QObject, Signal
 
 _log = logging.getLogger(__name__)
 _WINDOW_SEC = 10.0
@@ -36,7 +37,7 @@ ENDED = frozenset({JobState.DONE, JobState.CANCELLED, JobState.FAILED})
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job is: items done and in all, what it is doing, items a second, seconds left (None: unknown)."""
+    """How far a job is: items done and in all, what it does, items a second, seconds left (None: unknown)."""
 
     done: int = 0
     total: int = 0
@@ -108,7 +109,7 @@ class Job(QObject):
     """One piece of long work. Subclasses do it; they call `_report` and `_end` in the window's thread."""
 
     changed = Signal()
-    event = Signal(object)
+    told = Signal(object)
     finished = Signal()
 
     def __init__(self, title: str, *, kind: str = "", parent: QObject | None = None) -> None:
@@ -170,7 +171,7 @@ class Job(QObject):
                 self._errors.append(event)
             self.changed.emit()
         else:
-            self.event.emit(event)
+            self.told.emit(event)
 
     def _set_state(self, state: JobState) -> None:
         if self.state in ENDED or state is self.state:
@@ -325,7 +326,7 @@ class JobRunner(QObject):
 
     added = Signal(int)
     changed = Signal(int)
-    event = Signal(int, object)
+    told = Signal(int, object)
     finished = Signal(int)
     removed = Signal(int)
 
@@ -349,7 +350,7 @@ class JobRunner(QObject):
         self._jobs[job.id] = job
         number = job.id
         job.changed.connect(lambda: self.changed.emit(number))
-        job.event.connect(lambda event: self.event.emit(number, event))
+        job.told.connect(lambda event: self.told.emit(number, event))
         job.finished.connect(lambda: self.finished.emit(number))
         self.added.emit(number)
         job.start()

@@ -7,10 +7,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from PySide6.QtCore import QObject
+
 from app.domain.edits import LabelMap
 from app.domain.project import Project
 from coordgan_core.errors import CoordError
-from PySide6.QtCore import QObject
 
 _BYTES = 256 << 20
 
@@ -27,7 +28,7 @@ class LabelCache(QObject):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="labels")
 
     def take(self, image_id: int) -> tuple[LabelMap, int]:
-        """Return the label map of an image and its revision, from memory where that is fresh; it is the caller's to change.
+        """Return the label map of an image, the caller's to change, and its revision; from memory if fresh.
 
         Raises:
             LabelError: The label map is damaged or has another size than its image.

@@ -1,4 +1,4 @@
-"""A propagation as a job: results go into the project as they come, human work stays, the whole run is one step back."""
+"""A propagation as a job: results are stored as they come, human work stays, the run is one step back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from PySide6.QtCore import QObject
+
 from app.domain.project import Project, Result
 from app.domain.status import Status
 from app.services.dispatch import Mailbox
@@ -18,7 +20,6 @@ from app.services.jobs import Job, JobError, JobProgress, JobRunner, JobState
 from app.services.session import Changes, Session
 from coordgan_core.engine.protocol import Reply
 from coordgan_core.errors import CoordError, LabelError
-from PySide6.QtCore import QObject
 
 _log = logging.getLogger(__name__)
 _STOP = 100  # failures in a row after which something other than the images must be wrong
@@ -33,8 +34,8 @@ class PropagationRequest:
         references: Images whose label maps are the source.
         queries: Images that receive labels.
         options: Options of the propagation, as plain values.
-        keep_human_pixels: Also renew the machine's pixels of images in which a person has corrected an earlier result;
-            their corrections stay. Otherwise such images are left alone altogether.
+        keep_human_pixels: Also renew the machine's pixels of images in which a person has corrected an
+            earlier result; their corrections stay. Otherwise such images are left alone altogether.
         category: That of the model, for the record.
         model_name: Its name, for the record.
     """
@@ -50,7 +51,7 @@ class PropagationRequest:
 
 @dataclass(frozen=True)
 class TargetPreview:
-    """What a propagation would touch: images that get labels, images that stay, images that cannot be read."""
+    """What a propagation would touch: images that get labels, that stay, that cannot be read."""
 
     queries: tuple[int, ...]
     protected: tuple[int, ...]
@@ -134,7 +135,7 @@ class PropagationJob(Job):
         if self._call is not None:
             self._engine.cancel(self._call)
             self._call = None
-        self._held.clear()
+        self._drop_held()
         if self.state in (JobState.RUNNING, JobState.PAUSED):
             self._end(JobState.CANCELLED, self._summary())
             self._pool.submit(self._close_batch)
@@ -183,9 +184,7 @@ class PropagationJob(Job):
 
     def _references(self) -> tuple[list[dict[str, str]], dict[str, Any]]:
         if not self._request.references:
-            raise LabelError(
-                "there is no reference", remedy="label one image and make it a reference first"
-            )
+            raise LabelError("there is no reference", remedy="label one image and make it a reference first")
         items, arrays = [], {}
         for index, row in enumerate(self._project.rows(self._request.references)):
             labels = self._project.labels(row.id)
@@ -325,9 +324,14 @@ class PropagationJob(Job):
 
     def _fail(self, message: str) -> None:
         self._call = None
-        self._held.clear()
+        self._drop_held()
         self._end(JobState.FAILED, message)
         self._pool.submit(self._close_batch)
+
+    def _drop_held(self) -> None:
+        held, self._held = self._held, []
+        for reply in held:
+            self._engine.release(reply)
 
     def _summary(self) -> str:
         parts = [f"{self._taken} images labelled"]
@@ -343,4 +347,3 @@ def start_propagation(
 ) -> int:
     """Begin a propagation and return the id of its job; results appear through ``session.changed``."""
     return jobs.add(PropagationJob(session, engine, request, parent=jobs))
-

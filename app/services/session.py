@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.domain.classes import ClassChange
 from app.domain.project import Project, ScanProgress
@@ -17,7 +19,6 @@ from app.services.label_cache import LabelCache
 from app.services.settings import Settings
 from app.services.writer import ProjectWriter
 from coordgan_core.errors import CoordError, ImageError
-from PySide6.QtCore import QObject, QTimer, Signal
 
 _EMIT_MS = 50
 NOTHING: frozenset[int] = frozenset()
@@ -126,7 +127,7 @@ class Session(QObject):
         if self._scan is not None:
             self._scan.deleteLater()
         scan = ThreadJob("scan", lambda _: self.project.scan(), kind="scan", parent=self)
-        scan.event.connect(self._on_scan)
+        scan.told.connect(self._on_scan)
         scan.finished.connect(self._on_scan_over)
         self._scan = scan
         scan.start()
@@ -145,9 +146,7 @@ class Session(QObject):
 
     def tell(self, changes: Changes) -> None:
         """Have views refresh, soon: changes of a few milliseconds are told together."""
-        self._pending = (
-            changes if self._pending == Changes() else self._pending | changes
-        )
+        self._pending = changes if self._pending == Changes() else self._pending | changes
         if not self._timer.isActive():
             self._timer.start()
 
@@ -183,7 +182,7 @@ class Session(QObject):
         return document
 
     def _reopened(self, image_id: int) -> Document | None:
-        """Return the document of an image whose strokes are still on their way to disk: it knows more than the disk."""
+        """Return the document of an image whose strokes are on their way: it knows more than the disk."""
         document = self._leaving.pop(image_id, None)
         if document is None or not document.reopen():
             return None
@@ -257,7 +256,7 @@ class Session(QObject):
         )
 
     def _status_set(self, result: object, status: Status) -> None:
-        batch, changed = result  # type: ignore[misc]
+        batch, changed = cast(tuple[int, list[int]], result)
         if changed:
             self._push(_Batch(batch, self.project.store.next_sequence(), f"Mark as {status.value}", True))
             self.tell(Changes(frozenset(changed)))
@@ -272,7 +271,10 @@ class Session(QObject):
             return
         images = self.project.preview(change).images
         self._run_batch(
-            change.text, lambda: self.project.change_classes(change), images, lambda: self.project.runs()[0].id
+            change.text,
+            lambda: self.project.change_classes(change),
+            images,
+            lambda: self.project.runs()[0].id,
         )
 
     def _run_batch(
@@ -304,7 +306,7 @@ class Session(QObject):
 
         job = ThreadJob(text, run, kind="batch", parent=self.jobs)
         job.can_cancel = job.can_pause = False  # half a merge would be neither
-        job.event.connect(self._on_batch_event)
+        job.told.connect(self._on_batch_event)
         job.finished.connect(over)
         job.finished.connect(lambda: self.failed.emit(job.message) if job.message else None)
         self.jobs.add(job)
@@ -329,8 +331,10 @@ class Session(QObject):
     def _next_undo(self) -> _Batch | Document | None:
         batch = self._done[-1] if self._done else None
         document = self.document
-        if document is not None and document.can_undo and (
-            batch is None or document.last_sequence > batch.marker
+        if (
+            document is not None
+            and document.can_undo
+            and (batch is None or document.last_sequence > batch.marker)
         ):
             return document
         return batch
@@ -343,7 +347,9 @@ class Session(QObject):
     @property
     def can_redo(self) -> bool:
         """Whether there is a step to do again."""
-        return not self.read_only and (bool(self._undone) or (self.document is not None and self.document.can_redo))
+        return not self.read_only and (
+            bool(self._undone) or (self.document is not None and self.document.can_redo)
+        )
 
     @property
     def undo_text(self) -> str:
@@ -431,7 +437,7 @@ class Session(QObject):
         on_done: Callable[[object], None] | None = None,
         on_error: Callable[[str], None] | None = None,
     ) -> None:
-        """Call ``function`` in the thread that writes the project, behind all strokes; answer in the window's thread."""
+        """Call ``function`` in the writing thread, behind all strokes; answer in the window's thread."""
         self._writer.call(function, on_done, on_error)
 
     def close(self) -> bool:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PySide6.QtCore import QObject, Signal
+
 from app.services.translations import mark
 from coordgan_core.errors import ConfigError, CoordError
 from coordgan_core.files import write_json
-from PySide6.QtCore import QObject, Signal
 
 Value = bool | int | float | str
 
@@ -121,7 +122,13 @@ SETTINGS: tuple[Setting, ...] = (
         mark("Draw the borders of the parts instead of their areas."),
     ),
     Setting(
-        "canvas.brush_px", 20.0, mark("Brush size"), mark("Diameter of the brush."), low=1.0, high=2000.0, unit="px"
+        "canvas.brush_px",
+        20.0,
+        mark("Brush size"),
+        mark("Diameter of the brush."),
+        low=1.0,
+        high=2000.0,
+        unit="px",
     ),
     Setting(
         "canvas.wand_tolerance",
@@ -155,7 +162,13 @@ SETTINGS: tuple[Setting, ...] = (
         mark("Average pixels instead of leaving some out."),
     ),
     Setting(
-        "browser.thumbnail_px", 128, mark("Thumbnail size"), mark("Side of a thumbnail."), low=32, high=512, unit="px"
+        "browser.thumbnail_px",
+        128,
+        mark("Thumbnail size"),
+        mark("Side of a thumbnail."),
+        low=32,
+        high=512,
+        unit="px",
     ),
     Setting(
         "browser.overlay",

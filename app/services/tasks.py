@@ -7,9 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
+from PySide6.QtCore import QObject
+
 from app.services.dispatch import Mailbox
 from coordgan_core.errors import CoordError
-from PySide6.QtCore import QObject
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Thumbnails for a list of any length: made when somebody looks, dropped when nobody does, kept on disk up to a limit."""
+"""Thumbnails for a list of any length: made when somebody looks, dropped when nobody does."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QImage, QPainter
+
 from app.domain.project import ImageRow, Project
 from app.services.dispatch import Mailbox
 from app.services.image_loader import overlay_qimage, to_qimage
 from coordgan_core.data.images import read_reduced
 from coordgan_core.errors import CoordError
-from PIL import Image
-from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtGui import QImage, QPainter
 
 _MEMORY_BYTES = 96 << 20
 _DISK_BYTES = 512 << 20

@@ -27,7 +27,7 @@ def folder() -> Path:
 
 
 def install(application: QCoreApplication, language: str = "") -> QTranslator | None:
-    """Install the translation of ``language`` (empty: the system's); None where there is none, and texts stay English."""
+    """Install the translation of ``language`` (empty: the system's); None where there is none."""
     locale = QLocale(language) if language else QLocale.system()
     translator = QTranslator(application)
     if not translator.load(locale, "coordlabel", "_", str(folder())):

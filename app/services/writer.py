@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from PySide6.QtCore import QObject, Signal
+
 from app.domain.project import Commit, Project
 from app.services.dispatch import Mailbox
 from coordgan_core.errors import CoordError
-from PySide6.QtCore import QObject, Signal
 
 _log = logging.getLogger(__name__)
 _RETRY_SEC = 2.0
@@ -29,7 +30,8 @@ class _Call:
 class ProjectWriter(QObject):
     """Writes strokes, and runs calls that must stay in order with them.
 
-    A stroke that cannot be written (disk full) stays in the queue and is tried again; nothing behind it overtakes it.
+    A stroke that cannot be written (disk full) stays in the queue and is tried again; nothing behind it
+    overtakes it.
 
     Args:
         project: The project.
@@ -75,11 +77,11 @@ class ProjectWriter(QObject):
         on_done: Callable[[object], None] | None = None,
         on_error: Callable[[str], None] | None = None,
     ) -> None:
-        """Call ``function`` in the writing thread behind all strokes submitted so far; answer in the window's thread."""
+        """Call ``function`` in the writing thread, behind all strokes; answer in the window's thread."""
         self._put(_Call(function, on_done, on_error))
 
     def hurry(self, image_id: int) -> None:
-        """Have the label file of an image written as soon as its strokes are (when another image is opened)."""
+        """Have the label file of an image written as soon as its strokes are (another one is opened)."""
         with self._condition:
             if any(_is_of(item, image_id) for item in self._queue) or self._busy:
                 self._hurried.add(image_id)

@@ -1,1 +1,1 @@
-"""The worker process behind the window: typed messages (`protocol`), the loop that answers them (`server`)."""
+"""The worker process behind the window: messages (`protocol`), the loop that answers them (`server`)."""

@@ -1,4 +1,4 @@
-"""Run the engine: ``python -m coordgan_core.engine``; requests on standard input, replies on standard output."""
+"""Run the engine: ``python -m coordgan_core.engine``, requests on its input, replies on its output."""
 
 from __future__ import annotations
 

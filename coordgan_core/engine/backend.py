@@ -1,4 +1,4 @@
-"""What the engine does on this machine: models, correspondence, propagation, refinement. PyTorch is loaded on first need."""
+"""What the engine can do: models, correspondence, propagation, refinement; loads PyTorch on first need."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class LocalBackend:
         return {"models": models, "problems": problems}, {}
 
     def _link(self, request: Request) -> Stream:
-        """Return the correspondence maps of ``image`` and ``reference``, float16 ``[2, h, w]``, and their reliabilities."""
+        """Return the correspondence maps of two images, float16 ``[2, h, w]``, and their reliabilities."""
         yield from ()
         names = ("image", "reference")
         found = [self._analysis(request, _string(request.params, name)) for name in names]
@@ -117,7 +117,7 @@ class LocalBackend:
         return {"done": done, "failed": failed}, {}
 
     def _by_model(self, request: Request, references: Sequence[Reference]) -> tuple[Predict, int]:
-        """Return what propagates a batch with the model of a request, and how many images make a good batch."""
+        """Return what propagates a batch by the model of a request, and the size of a good batch."""
         from coordgan_core import propagation
         from coordgan_core.calibration import Calibration
         from coordgan_core.snapshot import inspect
@@ -245,7 +245,7 @@ def _flow(references: Sequence[Reference]) -> Predict:
             labels = classes[counts.argmax(0)].astype(np.uint8)
             height, width = image.shape[:2]
             # no confidence: nobody has measured how often flow is right on such images
-            values = {"score": None, "class_scores": {}, "note": "optical flow"}
+            values: dict[str, Any] = {"score": None, "class_scores": {}, "note": "optical flow"}
             yield values, {"labels": resize_labels(labels, width, height)}
 
     return predict

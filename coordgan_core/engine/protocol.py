@@ -1,8 +1,9 @@
 """Messages between the window and the engine: one JSON object a line, arrays beside them in shared memory.
 
-The window writes requests to the engine's standard input, the engine writes replies to its standard output. Every reply names
-the request (``id``) and the generation that it answers; replies of an older generation are dropped. Small arrays travel inside
-the message; the sender of a large one owns its shared memory until the receiver has released it. Standard library and numpy.
+The window writes requests to the engine's standard input, the engine writes replies to its standard output.
+Every reply names the request (``id``) and the generation that it answers; replies of an older generation
+are dropped. Small arrays travel inside the message; the sender of a large one owns its shared memory until
+the receiver has released it. Standard library and numpy.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Request:
     Args:
         id: Number of the request, from 1.
         verb: What to do.
-        generation: Number that the reply repeats; the window raises it when older answers are of no use any more.
+        generation: Number that the reply repeats; the window raises it when older answers are of no use any
+            more.
         params: Plain JSON values.
         arrays: Arrays by name.
     """
@@ -83,7 +85,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the engine answers: any number of events, then one of done, error, cancelled. ``alive`` answers nothing.
+    """What the engine answers: events, then one of done, error, cancelled; ``alive`` answers nothing.
 
     Args:
         id: The request, 0 for ``alive`` and for lines that are no requests.
@@ -153,7 +155,7 @@ def encode_request(request: Request) -> bytes:
 
 
 def encode_reply(reply: Reply, segments: Segments | None = None) -> bytes:
-    """Return a reply as a line; large arrays go to shared memory of ``segments``, or inside where that is None."""
+    """Return a reply as a line; large arrays go to shared memory of ``segments``, inside without it."""
     arrays = {name: _packed(array, segments) for name, array in reply.arrays.items()}
     return _line(
         {
@@ -200,7 +202,10 @@ def decode_reply(line: bytes) -> Reply:
         raise ProtocolError(f"an unknown reply {kind!r}", request_id=request_id)
     unpacked, names = {}, []
     for name, spec in arrays.items():
-        unpacked[str(name)], segment = _unpacked(spec)
+        try:
+            unpacked[str(name)], segment = _unpacked(spec)
+        except ProtocolError as error:
+            raise ProtocolError(error.found, request_id=request_id) from error
         names += [segment] if segment else []
     generation = _whole(content, "generation", 0)
     return Reply(request_id, cast(Kind, kind), generation, data, unpacked, tuple(names))
@@ -237,7 +242,7 @@ def _packed(array: Array, segments: Segments | None) -> dict[str, Any]:
 
 
 def _inline(array: Array) -> dict[str, Any]:
-    packed = base64.b64encode(zlib.compress(array, 1)).decode()
+    packed = base64.b64encode(zlib.compress(array.data, 1)).decode()
     return {"shape": list(array.shape), "dtype": str(array.dtype), "zlib": packed}
 
 

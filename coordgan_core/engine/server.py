@@ -1,8 +1,9 @@
 """The engine's loop: reads requests, runs them one after the other, and always stays able to cancel.
 
-One thread reads, so that a cancel or release is heard at once; the main thread works. Whatever a request does wrong becomes an
-error reply; only `shutdown`, the end of the input, or a crash ends the engine. Results wait for the window: no more than
-`CREDIT` of them are on their way, which is also how the window pauses a propagation.
+One thread reads, so that a cancel or release is heard at once; the main thread works. Whatever a request
+does wrong becomes an error reply; only `shutdown`, the end of the input, or a crash ends the engine.
+Results wait for the window: no more than `CREDIT` of them are on their way, which is also how the window
+pauses a propagation.
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ class Server:
                 self._cancelled.discard(request.id)
 
     def _stream(self, request: Request) -> bool:
-        """Send the events of a request; False if it was cancelled, in which case its generator has been closed."""
+        """Send the events of a request; False if it was cancelled: its generator has then been closed."""
         events = self._backend.run(request)
         try:
             while True:

@@ -1,4 +1,4 @@
-"""Fixtures of all tests of the application: no real screen, no state outside the test, nothing left behind."""
+"""Fixtures of all tests of the application: no screen, no state outside of the test, nothing left behind."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ os.environ.setdefault("QT_QPA_FONTDIR", "")
 
 import numpy as np
 import pytest
-from app.domain.classes import ImportClasses
-from app.domain.project import Project
 from PIL import Image
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QTimer, QtMsgType, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
+
+from app.domain.classes import ImportClasses
+from app.domain.project import Project
 
 # what Qt says about this machine, not about us
 HARMLESS = (
@@ -33,12 +34,12 @@ LEAVE_SEC = 3.0
 
 
 @pytest.fixture(scope="session")
-def qapp() -> Iterator[QApplication]:
+def qapp() -> QApplication:
     """The one application object."""
     application = QApplication.instance() or QApplication(["coordlabel-tests"])
     assert isinstance(application, QApplication)
     application.setQuitOnLastWindowClosed(False)
-    yield application
+    return application
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,8 @@
-"""Batches: changes of many images that are one step of the history (propagation, import, merge, a change of status).
+"""Batches: changes of many images that are one step of the history (propagation, import, merge, status).
 
-A batch keeps, for each image, the *other* state: before it, while it is done; after it, while it is undone. Undoing and redoing
-are the same exchange. An image that a person has worked on since is left as it is and counted.
+A batch keeps, for each image, the *other* state: before it, while it is done; after it, while it is undone.
+Undoing and redoing are the same exchange. An image that a person has worked on since is left as it is and
+counted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from app.domain.edits import LabelMap, pack_labels, unpack_labels
 from app.domain.status import Origin, Status
 from app.domain.storage.database import Database
@@ -69,7 +71,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Exchange:
-    """Progress of undoing or redoing a batch: images exchanged, left alone because of later work, and in all."""
+    """Progress of undoing or redoing a batch: images exchanged, kept because of later work, and in all."""
 
     exchanged: tuple[int, ...]
     kept: int
@@ -110,7 +112,8 @@ class Batches:
         """Return the latest batches, newest first."""
         rows = self._db.read(
             "SELECT b.id, b.kind, b.text, b.created, b.finished, b.undone, b.details, "
-            "(SELECT count(*) FROM batch_items i WHERE i.batch_id = b.id) FROM batches b ORDER BY b.id DESC LIMIT ?",
+            "(SELECT count(*) FROM batch_items i WHERE i.batch_id = b.id) "
+            "FROM batches b ORDER BY b.id DESC LIMIT ?",
             (limit,),
         )
         return [RunRow(r[0], r[1], r[2], r[3], r[4], bool(r[5]), r[7], json.loads(r[6])) for r in rows]
@@ -135,14 +138,17 @@ class Batches:
             else:
                 self._claims.pop(image_id, None)
 
-    def write_result(self, batch: int, image_id: int, result: Result, *, refresh_edited: bool = False) -> bool:
+    def write_result(
+        self, batch: int, image_id: int, result: Result, *, refresh_edited: bool = False
+    ) -> bool:
         """Give an image the machine's label map, unless a person's work is in it.
 
         Args:
             batch: The batch.
             image_id: The image.
             result: What the machine found.
-            refresh_edited: Where a person has corrected an earlier result, exchange the machine's pixels around the corrections.
+            refresh_edited: Where a person has corrected an earlier result, exchange the machine's pixels
+                around the corrections.
 
         Returns:
             Whether the result was taken.
@@ -198,7 +204,8 @@ class Batches:
                 return False
             self._keep(connection, batch, image_id, state, replaces=False)
             connection.execute(
-                "UPDATE images SET status = ?, note = ? WHERE id = ?", (Status.FAILED.value, message, image_id)
+                "UPDATE images SET status = ?, note = ? WHERE id = ?",
+                (Status.FAILED.value, message, image_id),
             )
             _expect(connection, batch, image_id, Status.FAILED.value, state["history_from"], state["depth"])
         return True
@@ -212,7 +219,7 @@ class Batches:
         status: Status = Status.EDITED,
         overwrite: bool = False,
     ) -> bool:
-        """Give an image a label map that a person chose to import; their own work only goes with ``overwrite``."""
+        """Give an image an imported label map; a person's own work only goes with ``overwrite``."""
         if not self._enter(image_id):
             return False
         try:
@@ -317,7 +324,8 @@ class Batches:
     def _exchange(self, connection: sqlite3.Connection, batch: int, image_id: int) -> bool | None:
         """Return whether the label map was exchanged too, None if the image has been worked on since."""
         item = connection.execute(
-            "SELECT replaces, labels, base, state, expected FROM batch_items WHERE batch_id = ? AND image_id = ?",
+            "SELECT replaces, labels, base, state, expected FROM batch_items "
+            "WHERE batch_id = ? AND image_id = ?",
             (batch, image_id),
         ).fetchone()
         replaces, labels, base, other = bool(item[0]), item[1], item[2], json.loads(item[3])
@@ -354,7 +362,7 @@ class Batches:
         replaces: bool = True,
         anew: bool = False,
     ) -> None:
-        """Store the present state of an image as the other state of the batch; the first one counts unless ``anew``."""
+        """Store the present state of an image as the batch's other state; the first one unless anew."""
         labels = base = None
         if replaces:
             labels = pack_labels(self._store.read(image_id)) if state["has_labels"] else None
@@ -431,5 +439,3 @@ def _around_corrections(present: LabelMap, base: LabelMap, new: LabelMap) -> Lab
     """Return ``new`` with the pixels that a person had changed in ``base`` kept as they are."""
     kept: LabelMap = np.where(present != base, present, new).astype(np.uint8)
     return kept
-
-

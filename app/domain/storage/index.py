@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from app.domain.search import Query, Term
 from app.domain.status import HUMAN, Origin, Status
 from app.domain.storage.database import Database
@@ -152,7 +153,8 @@ class ImageIndex:
     def with_class(self, class_id: int) -> list[int]:
         """Return the images whose label map holds a class."""
         rows = self._db.read(
-            "SELECT image_id FROM image_classes WHERE class_id = ? AND pixels > 0 ORDER BY image_id", (class_id,)
+            "SELECT image_id FROM image_classes WHERE class_id = ? AND pixels > 0 ORDER BY image_id",
+            (class_id,),
         )
         return [int(row[0]) for row in rows]
 
@@ -180,12 +182,11 @@ class ImageIndex:
                 known = _known(connection, part)
                 new = [f for f in part if f.path not in known]
                 connection.executemany(_INSERT, [_inserted(f) for f in new])
-                other = [
-                    f for f in part if f.path in known and known[f.path] != (f.bytes, f.modified, 0)
-                ]
+                other = [f for f in part if f.path in known and known[f.path] != (f.bytes, f.modified, 0)]
                 # the size is looked up again: the file may have been exchanged
                 connection.executemany(
-                    "UPDATE images SET bytes=?, modified=?, missing=0, problem='', width=0, height=0 WHERE path=?",
+                    "UPDATE images SET bytes=?, modified=?, missing=0, problem='', width=0, height=0 "
+                    "WHERE path=?",
                     [(f.bytes, f.modified, f.path) for f in other],
                 )
                 added, changed = added + len(new), changed + len(other)
@@ -203,7 +204,8 @@ class ImageIndex:
     def unmeasured(self, limit: int) -> list[tuple[int, str]]:
         """Return ids and paths of images whose size is not known yet."""
         return self._db.read(
-            "SELECT id, path FROM images WHERE width = 0 AND problem = '' AND missing = 0 ORDER BY sort_key LIMIT ?",
+            "SELECT id, path FROM images WHERE width = 0 AND problem = '' AND missing = 0 "
+            "ORDER BY sort_key LIMIT ?",
             (limit,),
         )
 
@@ -217,7 +219,8 @@ class ImageIndex:
 
 
 _INSERT = (
-    "INSERT OR IGNORE INTO images (path, folded, sort_key, bytes, modified, has_labels, status, origin, label_seq) "
+    "INSERT OR IGNORE INTO images "
+    "(path, folded, sort_key, bytes, modified, has_labels, status, origin, label_seq) "
     "VALUES (?,?,?,?,?,?,?,?,0)"
 )
 

@@ -1,8 +1,9 @@
 """Label maps on disk: the journal is the truth until the PNG has caught up.
 
-Every change is one row in the journal, written in one transaction together with the row of the image; only then is it
-acknowledged. The PNG is written later, atomically, and ``images.label_seq`` then says how far it goes. After a crash the rows
-beyond ``label_seq`` are applied to the PNG; applying a row twice changes nothing, because rows hold values, not differences.
+Every change is one row in the journal, written in one transaction together with the row of the image; only
+then is it acknowledged. The PNG is written later, atomically, and ``images.label_seq`` then says how far it
+goes. After a crash the rows beyond ``label_seq`` are applied to the PNG; applying a row twice changes
+nothing, because rows hold values, not differences.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
 from app.domain.edits import Edit, LabelMap, pack_labels, unpack_labels
 from app.domain.label_map import histogram
 from app.domain.status import HUMAN, Origin, Status, after_edit
@@ -80,7 +82,7 @@ class LabelStore:
             return self._sequence
 
     def path(self, relative: str) -> Path:
-        """Return where the label map of an image lies: its whole name, so that ``a.jpg`` and ``a.png`` stay apart."""
+        """Return where a label map lies: under the whole name of its image, so that stems may occur twice."""
         return self._folder / "labels" / f"{relative}.png"
 
     def confidence_path(self, relative: str, run_id: int) -> Path:
@@ -169,7 +171,13 @@ class LabelStore:
         )
         connection.execute(
             "UPDATE images SET status=?, origin=?, depth=?, has_labels=?, revision=revision+1 WHERE id=?",
-            (status.value, _origin(origin, status).value, depth, status is not Status.UNLABELLED, commit.image_id),
+            (
+                status.value,
+                _origin(origin, status).value,
+                depth,
+                status is not Status.UNLABELLED,
+                commit.image_id,
+            ),
         )
         for class_id, change in commit.edit.class_changes().items():
             if class_id == 0:
@@ -202,7 +210,8 @@ class LabelStore:
     def history(self, image_id: int) -> list[tuple[int, str, str, int]]:
         """Return the strokes that can be undone: ``(sequence, action, text, refers to)``, oldest first."""
         return self._db.read(
-            "SELECT seq, action, text, refers FROM journal WHERE image_id = ? AND action IN ('do','undo','redo') "
+            "SELECT seq, action, text, refers FROM journal "
+            "WHERE image_id = ? AND action IN ('do','undo','redo') "
             "AND seq > (SELECT history_from FROM images WHERE id = ?) ORDER BY seq",
             (image_id, image_id),
         )
@@ -277,7 +286,8 @@ class LabelStore:
     def unflushed(self) -> list[int]:
         """Return the images whose PNG is behind the journal."""
         rows = self._db.read(
-            "SELECT DISTINCT j.image_id FROM journal j JOIN images i ON i.id = j.image_id WHERE j.seq > i.label_seq"
+            "SELECT DISTINCT j.image_id FROM journal j JOIN images i ON i.id = j.image_id "
+            "WHERE j.seq > i.label_seq"
         )
         return [int(row[0]) for row in rows]
 
@@ -309,7 +319,7 @@ class LabelStore:
         return len(doomed)
 
     def confidence(self, image_id: int) -> npt.NDArray[np.float32] | None:
-        """Return the confidence of the machine's label map, ``float32 [H, W]`` in [0, 1], None where there is none."""
+        """Return the confidence of the machine's label map, ``float32 [H, W]`` in [0, 1], or None."""
         row = self._db.one("SELECT path, run_id FROM images WHERE id = ?", (image_id,))
         if row is None or row[1] is None:
             return None
@@ -378,7 +388,8 @@ def _applied(labels: LabelMap, action: str, payload: bytes | None) -> LabelMap:
 def _check_size(labels: LabelMap, width: int, height: int, path: str) -> None:
     if width > 0 and labels.shape != (height, width):
         raise LabelError(
-            f"the label map of {path} has {labels.shape[1]} x {labels.shape[0]} pixels, its image {width} x {height}",
+            f"the label map of {path} has {labels.shape[1]} x {labels.shape[0]} pixels, "
+            f"its image {width} x {height}",
             expected="the size at which it was labelled",
             remedy="restore the image as it was, or move its label map away",
         )

@@ -19,7 +19,7 @@ class ProjectLock:
         self._handle: int | None = None
 
     def acquire(self) -> bool:
-        """Return whether the lock is now ours; False if another process (or window) has it or nothing can be written."""
+        """Return whether the lock is now ours; not if another window has it or nothing can be written."""
         try:
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError:

@@ -45,8 +45,9 @@ CREATE TABLE classes (
     locked INTEGER NOT NULL, visible INTEGER NOT NULL, position INTEGER NOT NULL
 );
 CREATE TABLE journal (
-    seq INTEGER PRIMARY KEY, image_id INTEGER NOT NULL, action TEXT NOT NULL, refers INTEGER NOT NULL DEFAULT 0,
-    text TEXT NOT NULL DEFAULT '', payload BLOB, status_before TEXT NOT NULL DEFAULT '', created REAL NOT NULL
+    seq INTEGER PRIMARY KEY, image_id INTEGER NOT NULL, action TEXT NOT NULL, refers INTEGER NOT NULL
+    DEFAULT 0, text TEXT NOT NULL DEFAULT '', payload BLOB, status_before TEXT NOT NULL DEFAULT '', created
+    REAL NOT NULL
 );
 CREATE INDEX journal_by_image ON journal (image_id, seq);
 CREATE TABLE machine_base (image_id INTEGER PRIMARY KEY, payload BLOB NOT NULL);

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 from app.domain.classes import MergeClasses
 from app.domain.label_map import PaintRules, rectangle_region
 from app.domain.project import Project, Result
@@ -31,7 +32,9 @@ def paint_box(session: Session, x0: int, y0: int, x1: int, y1: int, value: int =
     assert document.paint_region(region, value, "Box")
 
 
-def test_a_stroke_is_painted_at_once_and_on_disk_when_committed(session: Session, wait_until: WaitUntil) -> None:
+def test_a_stroke_is_painted_at_once_and_on_disk_when_committed(
+    session: Session, wait_until: WaitUntil
+) -> None:
     document = session.open_image(first(session))
     told: list[int] = []
     document.committed.connect(lambda _image, sequence: told.append(sequence))
