@@ -123,7 +123,7 @@ class Predictor:
         state = self.model.state_dict() if isinstance(self.model, nn.Module) else {}
         for name, tensor in sorted(state.items()):
             hasher.update(name.encode())
-            hasher.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+            hasher.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         return hasher.hexdigest()
 
     def analyse(self, images: Sequence[Image]) -> list[Analysis]:
