@@ -59,7 +59,10 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model on a folder of images; Ctrl+C leaves it resumable."""
+    """Train a model on a folder of images; Ctrl+C leaves it resumable.
+
+    On several GPUs: torchrun --nproc-per-node 4 -m -- app train ...
+    """
     flags = {"train.minutes": minutes, "train.batch": batch, "train.seed": seed}
     config = configure(preset_name, flags, settings or [], nimg=nimg)
 

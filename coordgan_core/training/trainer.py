@@ -416,7 +416,12 @@ class Trainer:
         """Write the status (leading process)."""
         if not self.group.leads:
             return
-        position, total = self.position, self._stage.total_nimg if self._stage else 0
+        position = self.position
+        if position.stage == len(self.names):
+            seen = position.seen_nimg
+            self.folder.write_status(RunStatus(state, self.name, seen, seen, message=message))
+            return
+        total = self._stage.total_nimg if self._stage else 0
         left = (
             self.pace.left_sec(position.stage, max(0, total - position.nimg)) if state == "running" else 0.0
         )

@@ -59,7 +59,8 @@ def test_a_training_tells_its_course(toy: pytest.MonkeyPatch, images: Path, tmp_
     assert progress[9].scalars["loss"] < progress[0].scalars["loss"]
     assert all(event.images_per_second > 0 and event.seconds_left >= 0 for event in progress)
     folder = RunFolder.open(tmp_path / "run")
-    assert folder.status().state == "finished"
+    status = folder.status()
+    assert (status.state, status.nimg, status.total_nimg) == ("finished", 64, 64)
     logged = [event for event in folder.events() if not isinstance(event, ev.Decoding)]
     assert logged == [event for event in happened if not isinstance(event, ev.Decoding)]
     started = next(event for event in happened if isinstance(event, ev.Started))
