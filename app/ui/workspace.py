@@ -149,6 +149,7 @@ class Workspace(QWidget):
 
     def start(self) -> None:
         """Show the list, begin the scan, open the first image."""
+        self.canvas.setFocus()
         self.browser.load()
         self.session.start_scan()
         self._open_first()

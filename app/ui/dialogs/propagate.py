@@ -175,9 +175,8 @@ class PropagateDialog(Dialog):
     def _category_before(self) -> str:
         """Return the category of the last propagation of this project, "" where there was none."""
         for run in self._project.runs():
-            details = getattr(run, "details", None) or {}
-            if isinstance(details, dict) and details.get("category"):
-                return str(details["category"])
+            if run.details.get("category"):
+                return str(run.details["category"])
         return ""
 
     # -- references and range ----------------------------------------------------------------------
@@ -200,8 +199,9 @@ class PropagateDialog(Dialog):
         for title, _ in self._ranges:
             self.range.addItem(title)
         self.range.currentIndexChanged.connect(self._check)
-        self.keep = QCheckBox(tr("Keep painted pixels of unfinished images"))
-        self.keep.setChecked(True)
+        self.keep = QCheckBox(tr("Also renew images you corrected"))
+        self.keep.setToolTip(tr("Your corrections stay; the machine's pixels around them are made anew."))
+        self.keep.toggled.connect(self._check)
         return self.range
 
     def reference_ids(self) -> tuple[int, ...]:
@@ -223,8 +223,9 @@ class PropagateDialog(Dialog):
             model=self.model.id,
             references=references,
             queries=queries,
-            options={},
             keep_human_pixels=self.keep.isChecked(),
+            category=self.model.category,
+            model_name=self.model.name,
         )
 
     def _check(self) -> None:
@@ -242,9 +243,9 @@ class PropagateDialog(Dialog):
             text, level = tr("Choose a model."), "info"
         else:
             preview = propagation_targets(self._project, request)
-            count = _count(preview.queries)
+            count = len(preview.queries)
             text, level = plural(count, "{n} image receives labels.", "{n} images receive labels."), "info"
-            protected = _count(preview.protected)
+            protected = len(preview.protected)
             if protected:
                 text += " " + plural(
                     protected,
@@ -254,6 +255,3 @@ class PropagateDialog(Dialog):
         self.notice.show_text(text, level)  # type: ignore[arg-type]
         self.primary.setEnabled(count > 0)
 
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else len(value)  # type: ignore[arg-type]

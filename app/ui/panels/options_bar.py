@@ -57,6 +57,7 @@ class OptionsBar(QFrame):
         self._add_spin(layout, "smooth_px", tr("Reach"), 2, 64, " px")
         self._contiguous = QCheckBox(tr("Connected only"))
         self._contiguous.setChecked(options.contiguous)
+        self._contiguous.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._contiguous.toggled.connect(lambda on: options.set("contiguous", on))
         self._controls["contiguous"] = [self._contiguous]
         layout.addWidget(self._contiguous)
@@ -65,12 +66,14 @@ class OptionsBar(QFrame):
         layout.addStretch(1)
         self.only_background = QCheckBox(tr("Only on background"))
         self.only_background.setToolTip(tr("Tools leave every labelled pixel as it is"))
+        self.only_background.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.only_background.toggled.connect(self.onlyBackgroundChanged)
         layout.addWidget(self.only_background)
         layout.addSpacing(14)
         layout.addWidget(label(tr("Opacity"), "muted"))
         self.opacity = QSlider(Qt.Orientation.Horizontal, minimum=0, maximum=100)
         self.opacity.setFixedWidth(110)
+        self.opacity.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.opacity.setAccessibleName(tr("Opacity of the labels"))
         self.opacity.valueChanged.connect(lambda value: self.opacityChanged.emit(value / 100))
         layout.addWidget(self.opacity)
@@ -81,6 +84,7 @@ class OptionsBar(QFrame):
     def _add_brush(self, layout: QHBoxLayout) -> None:
         slider = QSlider(Qt.Orientation.Horizontal, minimum=0, maximum=_BRUSH_CURVE)
         slider.setFixedWidth(130)
+        slider.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         slider.setAccessibleName(tr("Brush size"))
         slider.valueChanged.connect(self._brush_slid)
         self._brush_slider = slider

@@ -13,7 +13,6 @@ from app.ui.texts import tr
 from app.ui.theme import icon
 from app.ui.widgets.basics import column, label, row, set_role
 
-
 HEAD_PX = 32
 """Height of the line above reference and query: equal, so that the images stand side by side."""
 

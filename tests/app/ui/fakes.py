@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QTimer
 
-from app.services.engine import EngineClient, ModelInfo
+from app.services.engine import Answer, EngineClient, ModelInfo
 from coordgan_core.engine.protocol import Reply
 
 FIGURES = ModelInfo(
@@ -41,6 +42,9 @@ class FakeEngine(EngineClient):
         super().__init__(command=["no-such-engine"])
         self.known = [FIGURES, FLOW]
         self.linked: list[tuple[Path, Path]] = []
+        self.delay_ms = 1
+        self._number = 0
+        self._timers: list[QTimer] = []
 
     def start(self) -> None:
         """Start nothing."""
@@ -72,5 +76,59 @@ class FakeEngine(EngineClient):
         QTimer.singleShot(0, self, lambda: on_done(Reply(0, "done", arrays=arrays)))
         return 0
 
+    def request(  # type: ignore[override]
+        self,
+        verb: str,
+        params: Mapping[str, Any] | None = None,
+        arrays: Mapping[str, np.ndarray] | None = None,
+        *,
+        on_event: Answer | None = None,
+        on_done: Answer | None = None,
+        on_error: Callable[[str], None] | None = None,
+    ) -> int:
+        """Answer `propagate` with the first reference's labels, less certain from query to query."""
+        assert verb == "propagate"
+        assert params is not None
+        assert arrays is not None
+        assert on_event is not None
+        assert on_done is not None
+        self._number += 1
+        queries = list(params["queries"])
+        answers = [self._result(i, len(queries), query, arrays["labels0"]) for i, query in enumerate(queries)]
+        for answer in answers:
+            self._timers.append(self._soon(lambda answer=answer: on_event(answer)))
+            progress = {"event": "progress", "done": len(self._timers), "total": len(queries)}
+            self._timers.append(self._soon(lambda data=progress: on_event(Reply(0, "event", data=data))))
+        self._timers.append(self._soon(lambda: on_done(Reply(0, "done"))))
+        return self._number
+
+    def _result(self, place: int, total: int, query: Mapping[str, Any], labels: np.ndarray) -> Reply:
+        sure = 0.95 - 0.5 * place / max(total, 1)
+        confidence = np.full(labels.shape, round(255 * sure), np.uint8)
+        confidence[: labels.shape[0] // 3] //= 2
+        data = {
+            "event": "result",
+            "image": query["id"],
+            "score": sure,
+            "class_scores": {str(c): sure for c in np.unique(labels) if c},
+        }
+        return Reply(0, "event", data=data, arrays={"labels": labels.copy(), "confidence": confidence})
+
+    def _soon(self, call: Callable[[], None]) -> QTimer:
+        timer = QTimer(self, singleShot=True, interval=self.delay_ms * (len(self._timers) + 1))
+        timer.timeout.connect(call)
+        timer.start()
+        return timer
+
+    def release(self, reply: Reply) -> None:
+        """Own no memory."""
+
     def cancel(self, request_id: int) -> None:
-        """Forget nothing."""
+        """Answer nothing more."""
+        for timer in self._timers:
+            timer.stop()
+        self._timers.clear()
+
+    def stop(self) -> None:
+        """Stop answering."""
+        self.cancel(0)
