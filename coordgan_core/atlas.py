@@ -231,27 +231,33 @@ def _fill_nearest(values: Tensor, filled: Tensor) -> Tensor:
 
 
 def splat_reference(
-    query: Tensor, reference: Tensor, soft_labels: Tensor, *, temperature: float = 0.01, chunk: int = 1024
+    correspondence: Tensor, soft_labels: Tensor, weights: Tensor, config: AtlasConfig
 ) -> Tensor:
-    """Propagate labels by comparing all pixels with all: the specification of the atlas.
-
-    The published soft affinity (fact sheet section 5).
+    """Splat one pixel after the other: the plain form of `LabelAtlas.splat`, before smoothing and division.
 
     Args:
-        query: Correspondence map ``[2, H, W]``.
-        reference: Correspondence map ``[2, h, w]``.
-        soft_labels: Labels of the reference, ``[K, h, w]``.
-        temperature: Of the affinity softmax(-distance / temperature) over reference pixels.
-        chunk: Query pixels at a time.
+        correspondence: ``[2, H, W]``.
+        soft_labels: ``[K, H, W]``.
+        weights: Of each pixel, ``[H, W]``.
+        config: Grid of the atlas.
 
     Returns:
-        Label probabilities of the query, ``[K, H, W]``.
+        Mass of each class, and of all, in each cell: ``[K + 1, size, size]``.
     """
-    points, labels = reference.reshape(2, -1).T, soft_labels.reshape(len(soft_labels), -1).T
-    parts: list[Tensor] = []
-    for part in torch.split(query.reshape(2, -1).T, chunk):
-        affinity = torch.softmax(
-            -torch.cdist(part, points, compute_mode="donot_use_mm_for_euclid_dist") / temperature, 1
-        )
-        parts.append(affinity @ labels)
-    return torch.cat(parts).T.reshape(-1, *query.shape[1:])
+    classes, height, width = soft_labels.shape
+    mass = torch.zeros(classes + 1, config.size, config.size)
+    cells_a_pixel = 4.0 / (height * width) / config.pitch**2
+    last = config.size - 1
+    for y in range(height):
+        for x in range(width):
+            column, row = (
+                min(max((float(u) + config.extent) / config.pitch - 0.5, 0.0), last)
+                for u in correspondence[:, y, x]
+            )
+            values = torch.cat([soft_labels[:, y, x], torch.ones(1)]) * weights[y, x] * cells_a_pixel
+            for i in (math.floor(row), math.floor(row) + 1):
+                for j in (math.floor(column), math.floor(column) + 1):
+                    share = max(0.0, 1 - abs(row - i)) * max(0.0, 1 - abs(column - j))
+                    if share > 0:
+                        mass[:, i, j] += values * share
+    return mass

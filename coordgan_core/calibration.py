@@ -101,9 +101,8 @@ class Example:
 def fit(examples: list[Example], start: Calibration | None = None) -> Calibration:
     """Fit a calibration to images with known truth by penalised logistic regression (Newton).
 
-    Pixels of one image are not independent, so an image counts as 400 of them, and ``start`` as a prior of
-    the weight of half an
-    image: with a single example the result stays near ``start``.
+    Pixels of one image are not independent, so an image counts as 400 of them, and ``start`` as a prior worth
+    half an image: with a single example the result stays near ``start``.
 
     Args:
         examples: Images with known truth, labelled with `Calibration.position_sigma` of ``start``.
@@ -127,6 +126,7 @@ def fit(examples: list[Example], start: Calibration | None = None) -> Calibratio
             hessian += scale * (x * (p * (1 - p))) @ x.T
         step = np.linalg.solve(hessian, gradient)
         theta = theta - step * min(1.0, 2.0 / (np.abs(step).max() + 1e-9))
+        theta[:-1] = np.maximum(theta[:-1], 0.0)  # more of any feature never means less confidence
         if np.abs(step).max() < 1e-5:
             break
     fitted = dataclasses.replace(

@@ -1,0 +1,92 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from coordgan_core import coords
+from coordgan_core.errors import ConfigError
+from coordgan_core.flow import AlignConfig, Aligner, Peer, dis_flow, structure_image, warp_labels
+from coordgan_core.metrics import Confusion
+
+
+def textured(shift=0, size=128):
+    """Return an image of a bright ring on gentle texture, moved right by ``shift`` pixels, and its labels."""
+    rng = np.random.default_rng(0)
+    texture = cv2.GaussianBlur(rng.normal(128, 60, (size, size, 3)).astype(np.float32), (0, 0), 3)
+    image = np.clip(np.roll(texture, shift, 1), 0, 255).astype(np.uint8)
+    labels = np.zeros((size, size), np.uint8)
+    cv2.circle(image, (56 + shift, 64), 24, (250, 240, 200), -1)
+    cv2.circle(image, (56 + shift, 64), 10, (30, 60, 200), -1)
+    cv2.circle(labels, (56 + shift, 64), 24, 1, -1)
+    cv2.circle(labels, (56 + shift, 64), 10, 2, -1)
+    return image, labels
+
+
+def iou(predicted, truth):
+    confusion = Confusion(3)
+    confusion.add(predicted, truth)
+    return confusion.mean_iou()
+
+
+@pytest.mark.parametrize("kind", ["gray", "gradient"])
+def test_flow_finds_a_shift(kind):
+    query, reference = (structure_image(textured(s)[0], kind) for s in (6, 0))
+    flow = dis_flow(query, reference)
+    assert np.median(flow[50:80, 50:74, 0]) == pytest.approx(-6, abs=0.7)
+    assert np.median(flow[50:80, 50:74, 1]) == pytest.approx(0, abs=0.7)
+
+
+def test_warping_takes_labels_from_where_the_flow_points():
+    labels = np.array([[0, 1, 2, 3]], np.uint8)
+    flow = np.zeros((1, 4, 2), np.float32)
+    flow[..., 0] = 1
+    assert warp_labels(labels, flow).tolist() == [[1, 2, 3, 3]]
+
+
+def test_peers_rank_as_they_must_on_a_shifted_image():
+    reference, labels = textured(0)
+    query, truth = textured(6)
+    scores = {
+        n: iou(Peer(n, reference, labels).propagate(query), truth) for n in ("copy", "dis", "dis-gradient")
+    }
+    assert scores["copy"] == pytest.approx(iou(labels, truth))
+    assert min(scores["dis"], scores["dis-gradient"]) > scores["copy"] + 0.1
+
+
+def test_gradients_ignore_inverted_colours():
+    image = textured()[0]
+    a, b = structure_image(image, "gradient"), structure_image(255 - image, "gradient")
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.8
+
+
+def test_unknown_peers_are_refused():
+    with pytest.raises(ConfigError, match="telepathy"):
+        Peer("telepathy", *textured())
+
+
+def test_alignment_corrects_a_map_that_is_off():
+    reference, _ = textured(0)
+    query, _ = textured(6)
+    identity = coords.canonical_grid(128, 128)
+    exact = identity - torch.tensor([12 / 128, 0.0])[:, None, None]
+    wrong = exact + torch.tensor([5 / 128, 0.0])[:, None, None]
+    aligner = Aligner(identity, reference)
+    result = aligner.align(wrong, query)
+    assert result.accepted
+    assert result.after > result.before
+    inner = (slice(None), slice(40, 88), slice(40, 84))
+    assert (result.correspondence - exact)[inner].abs().mean() < 0.5 * (wrong - exact)[inner].abs().mean()
+
+
+def test_alignment_keeps_the_map_where_flow_gains_nothing():
+    reference, _ = textured(0)
+    identity = coords.canonical_grid(64, 64)
+    result = Aligner(identity, reference, AlignConfig(min_gain=0.02)).align(identity, reference)
+    assert not result.accepted
+    assert torch.allclose(result.correspondence, coords.canonical_grid(128, 128), atol=1e-6)
+
+
+def test_long_flows_are_cut():
+    aligner = Aligner(coords.canonical_grid(8, 8), textured()[0], AlignConfig(max_flow_px=2.0))
+    flow = np.array([[[6.0, 8.0], [1.0, 0.0]]], np.float32)
+    assert aligner._limit(flow) == pytest.approx(np.array([[[1.2, 1.6], [1.0, 0.0]]]))
