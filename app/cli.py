@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -101,8 +100,7 @@ def build_app() -> typer.Typer:
             raise typer.Exit
 
     for name in MODULES:
-        if importlib.util.find_spec(f"app.commands.{name}") is not None:
-            importlib.import_module(f"app.commands.{name}").register(app)
+        importlib.import_module(f"app.commands.{name}").register(app)
     return app
 
 
