@@ -8,6 +8,7 @@ loading PyTorch.
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -63,7 +64,9 @@ class SynthesisConfig:
         5, "Trunk blocks of two modulated convolutions and one RGB output", low=0, high=8
     )
     trunk_kernel: Literal[1, 3] = option(3, "Kernel of the trunk's convolutions", unit="px")
-    upsample_channels: tuple[int, ...] = option((), "Channels of the doubling blocks behind the trunk")
+    upsample_channels: tuple[int, ...] = option(
+        (), "Channels of the doubling blocks behind the trunk", low=4, high=1024
+    )
     map_skips: bool = option(True, "Concatenate the correspondence map behind every trunk convolution")
     noise: bool = option(True, "Per-pixel noise behind every 3 x 3 modulated convolution")
 
@@ -105,10 +108,17 @@ class EmbeddingConfig:
     """Stage 0: equivariant embedding with canonical prototypes."""
 
     dim: int = option(32, "Length of a descriptor", low=4, high=256)
-    channels: tuple[int, ...] = option((48, 96, 160, 192), "Channels a level, from half resolution down")
+    channels: tuple[int, ...] = option(
+        (48, 96, 160, 192), "Channels a level, from half resolution down", low=4, high=1024
+    )
     input_px: int = option(64, "Side that images are resized to", low=32, high=256, unit="px")
     prototype_px: int = option(32, "Side of the grid of canonical prototypes", low=8, high=128, unit="px")
-    temperature: float = option(0.05, "Temperature of the soft-argmax over prototypes", low=0.001, high=1.0)
+    temperature: float = option(
+        0.05,
+        "Temperature of the soft-argmax over prototypes",
+        low=0.025,  # below, exp(-2 / temperature) would leave the range of float32 (`Embedding.locate`)
+        high=1.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,9 @@ class GanConfig:
     total_nimg: int = option(4_800_000, "Length of the stage", low=1, unit="images")
     adversarial_start: float = option(1.0, "Adversarial weight until `adversarial_ramp` begins")
     adversarial: float = option(2.0, "Adversarial weight at the end of its ramp", low=0.0)
-    adversarial_ramp_nimg: tuple[int, int] = option((80_000, 160_000), "Where its ramp begins and ends")
+    adversarial_ramp_nimg: tuple[int, int] = option(
+        (80_000, 160_000), "Where its ramp begins and ends", low=0, unit="images"
+    )
     texture_swap: float = option(5.0, "Weight of the texture-swap loss", low=0.0)
     warp: float = option(5.0, "Weight of the warp loss", low=0.0)
     swap_ramp_nimg: int = option(
@@ -249,7 +261,7 @@ class TrainConfig:
     checkpoint_sec: float = option(300.0, "Between two checkpoints", low=1.0, unit="s")
     minutes: float = option(0.0, "Time the whole training may take, 0 for no limit", low=0.0, unit="min")
     stage_shares: tuple[float, ...] = option(
-        (), "Share of the time of each stage, in order; empty: all the same"
+        (), "Share of the time of each stage, in order; empty: all the same", low=0.0
     )
     rollbacks: int = option(
         3, "Returns to one checkpoint after not-a-number before giving up", low=0, high=100
@@ -305,14 +317,20 @@ def check(config: Any) -> None:
             check(value)
             continue
         low, high = f.metadata.get("low"), f.metadata.get("high")
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            continue
-        if (low is not None and value < low) or (high is not None and value > high):
-            raise ConfigError(
-                f"{type(config).__name__}.{f.name} is {value}",
-                expected=f"a value from {'any' if low is None else low} to {'any' if high is None else high}",
-                remedy=f"{f.metadata['help']}: choose a value in that range",
-            )
+        for number in value if isinstance(value, tuple) else (value,):
+            if not isinstance(number, (int, float)) or isinstance(number, bool):
+                continue
+            inside = (low is None or number >= low) and (high is None or number <= high)
+            if not (math.isfinite(number) and inside):
+                raise _outside(f"{type(config).__name__}.{f.name}", value, low, high, f.metadata["help"])
+
+
+def _outside(name: str, value: Any, low: float | None, high: float | None, text: str) -> ConfigError:
+    return ConfigError(
+        f"{name} is {value}",
+        expected=f"a value from {'any' if low is None else low} to {'any' if high is None else high}",
+        remedy=f"{text}: choose a value in that range",
+    )
 
 
 def replace(config: T, **changes: Any) -> T:
@@ -351,7 +369,7 @@ def _convert(name: str, hint: Any, value: Any) -> Any:
             return None
         return _convert(name, next(a for a in arguments if a is not type(None)), value)
     if dataclasses.is_dataclass(hint):
-        if dataclasses.is_dataclass(value):
+        if isinstance(value, typing.cast(type[Any], hint)):
             return value
         if not isinstance(value, Mapping):
             raise _wrong(name, value, "an object")
@@ -359,10 +377,13 @@ def _convert(name: str, hint: Any, value: Any) -> Any:
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise _wrong(name, value, "a list")
+        if arguments[-1] is not Ellipsis and len(value) != len(arguments):
+            raise _wrong(name, value, f"a list of {len(arguments)} values")
         inner = arguments[0]
         return tuple(_convert(name, inner, item) for item in value)
     if origin is Literal:
-        if value not in arguments:
+        # True and 1.0 equal 1, and are none of the values all the same.
+        if not any(type(value) is type(a) and value == a for a in arguments):
             raise _wrong(name, value, "one of " + ", ".join(map(repr, arguments)))
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
