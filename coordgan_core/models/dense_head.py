@@ -9,8 +9,6 @@ known positions alone (`training.joint`).
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,8 +17,8 @@ from coordgan_core.config import DenseHeadConfig
 from coordgan_core.models.layers import full_precision
 from coordgan_core.models.unet import ResidualBlock
 
-SMALLEST_SCALE, LARGEST_SCALE = math.exp(-6.0), math.exp(1.0)
-"""Limits of the predicted error, in canonical units."""
+LOG_SCALE_LIMITS = (-6.0, 1.0)
+"""Limits of the logarithm of the predicted error, which is in canonical units."""
 
 
 class DenseHead(nn.Module):  # trunk features, image -> offset, error scale
@@ -53,5 +51,5 @@ class DenseHead(nn.Module):  # trunk features, image -> offset, error scale
         with full_precision(out):
             out = out.float()
             limit = self.config.max_offset
-            scale = torch.exp(out[:, 2:] - 2.0).clamp(SMALLEST_SCALE, LARGEST_SCALE)
+            scale = torch.exp((out[:, 2:] - 2.0).clamp(*LOG_SCALE_LIMITS))
             return limit * torch.tanh(out[:, :2] / limit), scale
