@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coordgan_core.config import ModelConfig
-from coordgan_core.coords import resize_map
+from coordgan_core.coords import check_shape, resize_map
 from coordgan_core.errors import ConfigError
 from coordgan_core.models.codes import Codes
 from coordgan_core.models.dense_head import DenseHead
@@ -84,6 +84,7 @@ class CoordGAN(nn.Module):
 
     def resized(self, images: Tensor) -> Tensor:
         """Resize images of any size to the model's resolution."""
+        check_shape(images, "B 3 H W", "image batch")
         side = self.config.resolution
         if tuple(images.shape[-2:]) == (side, side):
             return images

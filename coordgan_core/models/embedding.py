@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coordgan_core.config import EmbeddingConfig
-from coordgan_core.coords import canonical_grid
+from coordgan_core.coords import canonical_grid, check_shape
+from coordgan_core.errors import ConfigError
 from coordgan_core.models.layers import full_precision
 from coordgan_core.models.unet import FeatureUNet
 
@@ -28,6 +29,9 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
 
     Args:
         config: Channels, sizes, temperature.
+
+    Raises:
+        ConfigError: The input cannot be halved once for every level.
     """
 
     prototypes: Tensor
@@ -35,6 +39,13 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
 
     def __init__(self, config: EmbeddingConfig) -> None:
         super().__init__()
+        unit = 1 << len(config.channels)
+        if unit == 1 or config.input_px % unit:
+            raise ConfigError(
+                f"model.embedding.input_px is {config.input_px} and there are {len(config.channels)} levels",
+                expected=f"one level or more, and a multiple of {unit} pixels",
+                remedy="change model.embedding.input_px or model.embedding.channels",
+            )
         self.config = config
         self.trunk = FeatureUNet(config.channels)
         self.head = nn.Conv2d(config.channels[0], config.dim, 1)
@@ -52,6 +63,7 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
 
     def resized(self, images: Tensor) -> Tensor:
         """Resize images of any size to the side that the network was trained at."""
+        check_shape(images, "B 3 H W", "image batch")
         side = self.config.input_px
         if tuple(images.shape[-2:]) != (side, side):
             shrinking = min(images.shape[-2:]) >= side
