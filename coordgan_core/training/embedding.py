@@ -87,8 +87,9 @@ class EmbeddingStage:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.embedding.parameters(), 1.0)
         self._adam.step()
-        half_life = min(float(self.own.ema_half_life_nimg), 0.1 * nimg + len(images))
-        update_average(self.average, self.embedding, batch=len(images), half_life_nimg=half_life)
+        batch = self.config.train.batch  # over all devices, unlike len(images)
+        half_life = min(float(self.own.ema_half_life_nimg), 0.1 * nimg + batch)
+        update_average(self.average, self.embedding, batch=batch, half_life_nimg=half_life)
         return {"equivariance": loss.detach()}
 
     def finish(self) -> None:

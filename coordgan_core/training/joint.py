@@ -79,7 +79,7 @@ class JointStage:
         device: Where the training runs.
 
     Raises:
-        ConfigError: The model lacks an embedding, a dense head or an encoder.
+        ConfigError: The model lacks an embedding, a dense head or an encoder, or they see different sizes.
     """
 
     name = "joint"
@@ -89,6 +89,13 @@ class JointStage:
             raise ConfigError(
                 "joint training needs an embedding, a dense head and an encoder",
                 remedy="choose a preset that has them, such as quick-64",
+            )
+        seen_px = model.embedding.config.input_px
+        if seen_px != model.config.resolution:
+            raise ConfigError(
+                f"the embedding sees {seen_px} pixels, the model {model.config.resolution}",
+                expected="one and the same side in joint training",
+                remedy="set model.embedding.input_px to model.resolution",
             )
         self.config, self.device = config, device
         self.own, self._views = config.train.joint, config.train.embedding
@@ -161,8 +168,9 @@ class JointStage:
         for group in self._adam.param_groups:
             nn.utils.clip_grad_norm_(group["params"], 1.0)
         self._adam.step()
-        half_life = min(float(self.own.ema_half_life_nimg), 0.1 * nimg + len(images))
-        update_average(self.average, self.model, batch=len(images), half_life_nimg=half_life)
+        batch = self.config.train.batch  # over all devices, unlike len(images)
+        half_life = min(float(self.own.ema_half_life_nimg), 0.1 * nimg + batch)
+        update_average(self.average, self.model, batch=batch, half_life_nimg=half_life)
         return {name: loss.detach() for name, (_, loss) in losses.items()}
 
     @torch.no_grad()
