@@ -130,7 +130,7 @@ def propagate_folder(
         manifest.flush(now=True)  # also when the generator is closed half way
     if rank == 0:
         names.save(Path(out) / "classes.json")
-        _sheet(Path(out), jobs, manifest, names, redo=bool(todo))
+        _sheet(Path(out), jobs, manifest, names, redo=run.labelled > 0)
     yield Finished(run.labelled, done, edited, run.failed, time.monotonic() - began)
 
 
