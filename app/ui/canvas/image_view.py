@@ -200,7 +200,12 @@ class ImageView(QWidget):
             self.compositor.render(rect)
         self._pending = QRegion()
         painter = QPainter(self)
-        rect = event.rect()
+        try:
+            self._paint(painter, event.rect(), ratio)
+        finally:
+            painter.end()  # a painter left open by an error would take the process down
+
+    def _paint(self, painter: QPainter, rect: QRect, ratio: float) -> None:
         part = QRectF(rect.x() * ratio, rect.y() * ratio, rect.width() * ratio, rect.height() * ratio)
         painter.drawImage(QRectF(rect), self.compositor.backing, part)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -211,7 +216,6 @@ class ImageView(QWidget):
             painter.setPen(colour("muted"))
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(self.rect().adjusted(32, 32, -32, -32), flags, self.message)
-        painter.end()
 
     def draw_over(self, painter: QPainter) -> None:
         """Draw what belongs above the image, in widget coordinates; for subclasses."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PySide6.QtCore import QPoint
 from PySide6.QtGui import QColor, QImage, QPainter
 
 from app.ui.canvas.viewport import Viewport
@@ -46,4 +47,4 @@ def draw_region(
     word |= int(tint.blue() * part)
     words = np.where(mask, np.uint32(word), np.uint32(0))
     fmt = QImage.Format.Format_ARGB32_Premultiplied
-    painter.drawImage(x0, y0, QImage(words.data, x1 - x0, y1 - y0, (x1 - x0) * 4, fmt))
+    painter.drawImage(QPoint(x0, y0), QImage(words.data, x1 - x0, y1 - y0, (x1 - x0) * 4, fmt))
