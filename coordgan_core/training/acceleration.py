@@ -47,9 +47,9 @@ def place(module: M, device: torch.device, precision: Precision) -> M:
 class Compiled:
     """Call a network through `torch.compile` if that works here, as it is otherwise.
 
-    The first call tries forward and backward pass once; a failure of the compiler is logged and the plain
-    network serves from then on. Never put a gradient penalty behind it: compiled networks have no second
-    derivatives.
+    The first calls, without and with gradients, try forward and backward pass once; a failure of the
+    compiler is logged and the plain network serves from then on. Never put a gradient penalty behind it:
+    compiled networks have no second derivatives.
 
     Args:
         module: The network; it stays the owner of its parameters.
@@ -60,23 +60,24 @@ class Compiled:
         self._plain: Callable[..., Tensor] = module
         self._fast: Callable[..., Tensor] | None = torch.compile(module, dynamic=False) if enabled else None
         self._parameters = list(module.parameters())
-        self._tried = False
+        self._tried: set[bool] = set()  # with and without gradients, each compiled on its own
 
     def __call__(self, *args: object) -> Tensor:
         """Call the network."""
-        if self._fast is not None and not self._tried:
+        if self._fast is not None and torch.is_grad_enabled() not in self._tried:
             self._try(args)
         call = self._plain if self._fast is None else self._fast
         return call(*args)
 
     def _try(self, args: tuple[object, ...]) -> None:
-        self._tried = True
+        self._tried.add(torch.is_grad_enabled())
         assert self._fast is not None
         try:
             out = self._fast(*args)
             if out.requires_grad:  # the backward pass is compiled when it is first needed
-                trained = [p for p in self._parameters if p.requires_grad]
-                torch.autograd.grad(out.sum(), trained, allow_unused=True)
+                sources = [*self._parameters, *(a for a in args if isinstance(a, Tensor))]
+                wanted = [source for source in sources if source.requires_grad]
+                torch.autograd.grad(out.sum(), wanted, allow_unused=True)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:

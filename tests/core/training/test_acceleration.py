@@ -49,7 +49,7 @@ def test_a_failing_compiler_is_replaced_and_told(
     assert "no compiler here" in caplog.text
 
 
-def test_the_first_call_tries_the_backward_pass_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_call_with_gradients_tries_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(torch.autograd.Function):
         @staticmethod
         def forward(ctx: object, x: Tensor) -> Tensor:
@@ -61,8 +61,19 @@ def test_the_first_call_tries_the_backward_pass_too(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(torch, "compile", lambda module, **_: lambda x: Broken.apply(module(x)))
     layer = nn.Linear(2, 2)
-    Compiled(layer, enabled=True)(torch.ones(1, 2)).sum().backward()
+    compiled = Compiled(layer, enabled=True)
+    with torch.no_grad():
+        compiled(torch.ones(1, 2))
+    compiled(torch.ones(1, 2)).sum().backward()
     assert layer.weight.grad is not None
+
+
+def test_a_frozen_network_is_tried_with_the_gradient_of_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda module, **_: module)
+    layer, x = nn.Linear(2, 2).requires_grad_(False), torch.ones(1, 2, requires_grad=True)
+    compiled = Compiled(layer, enabled=True)
+    compiled(2 * x).sum().backward()
+    assert torch.equal(x.grad, 2 * layer.weight.sum(dim=0, keepdim=True))
 
 
 def test_memory_shortage_is_not_taken_for_a_failing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

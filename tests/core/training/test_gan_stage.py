@@ -6,8 +6,10 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from coordgan_core.errors import ShapeError
+from coordgan_core.training import gan
 from coordgan_core.training.gan import GanStage
 from coordgan_core.training.schedules import gan_weights, is_due, ramp
 from tests.core.tiny import images, tiny_config, tiny_model
@@ -192,3 +194,46 @@ def test_ramp_without_length_is_a_step() -> None:
     assert ramp(0, 0, 0, 1.0, 2.0) == 2.0
     assert [ramp(n, 2, 4, 0.0, 1.0) for n in (0, 2, 3, 4, 9)] == [0.0, 0.0, 0.5, 1.0, 1.0]
     assert [is_due(n, 4, 2) for n in (0, 4, 8, 12)] == [True, False, True, False]
+
+
+def test_swaps_hold_what_their_names_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = build()
+    net, seen = stage.generator, {}
+    monkeypatch.setattr(gan, "texture_swap_loss", lambda a, b, _: seen.update(t=(a, b)) or a.mean())
+    monkeypatch.setattr(gan, "structure_swap_loss", lambda a, b, *_: seen.update(s=(a, b)) or a.mean())
+    with torch.no_grad():
+        z = torch.randn(2, 2, net.code_dim, generator=stage._draws("generator", 8))
+        maps, texture = net.warp(net.map_structure(z[0])), net.map_texture(z[1])
+        own = net.synthesize(maps, texture)
+        new_texture = net.synthesize(maps, texture.flip(0))
+        new_structure = net.synthesize(maps.flip(0), texture)
+    stage._train_generator(images(), gan_weights(stage.gan, 8), 8)
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    torch.testing.assert_close(seen["t"], (own, new_texture), **close)
+    torch.testing.assert_close(seen["s"], (own, new_structure), **close)
+
+
+def test_penalty_weighs_as_if_taken_every_step() -> None:
+    stage = build(**{"train.gan.r1_gamma": 3.0, "train.gan.lazy_every": 5})
+    judge = copy.deepcopy(stage.discriminator)
+    stage._penalise_discriminators(images(), gan_weights(stage.gan, 0), 0)
+    real = images().requires_grad_()
+    (slope,) = torch.autograd.grad(judge(real).sum(), real, create_graph=True)
+    (slope.square().sum() / len(real) * 3.0 / 2 * 5).backward()
+    for (name, a), b in zip(stage.discriminator.named_parameters(), judge.parameters(), strict=True):
+        if b.grad is not None:
+            torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_a_step_never_waits_for_the_device() -> None:
+    class NoSync(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            name = func.name()
+            assert name not in {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select"}, name
+            return func(*args, **(kwargs or {}))
+
+    stage = build(**{"train.gan.fold": 1.0, "train.gan.chamfer_points": 8})
+    for optimizer in stage.optimizers().values():
+        optimizer.step = lambda: None  # type: ignore[method-assign] # Adam on a CPU reads its own counter
+    with NoSync():
+        stage.step(images(), nimg=8)
