@@ -341,11 +341,7 @@ class Project:
         after = change.apply(before)
         batch = self.batches.begin("classes", change.text)
         mapping = pixel_mapping(change)
-        with self.database.write() as connection:
-            connection.execute(
-                "UPDATE batches SET classes_before = ?, classes_after = ? WHERE id = ?",
-                (json.dumps(_table_to_json(before)), json.dumps(_table_to_json(after)), batch),
-            )
+        self.remember_classes(batch, table_to_json(before), table_to_json(after))
         ids = sorted({i for source in mapping for i in self.index.with_class(source)})
         table = np.arange(256, dtype=np.uint8)
         for source, target in mapping.items():
@@ -360,6 +356,14 @@ class Project:
             # last, so that a crash in between leaves no pixels of a class that is gone
             self._store_classes(after)
         self.batches.finish(batch)
+
+    def remember_classes(self, batch: int, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
+        """Note how a batch changes the classes, so that undoing it brings them back."""
+        with self.database.write() as connection:
+            connection.execute(
+                "UPDATE batches SET classes_before = ?, classes_after = ? WHERE id = ?",
+                (json.dumps(before), json.dumps(after), batch),
+            )
 
     def set_classes(self, table: ClassTable) -> None:
         """Put a whole table in place without a batch (a new project, a template)."""
@@ -377,7 +381,7 @@ class Project:
                     ],
                 )
             self._classes = table
-        write_json(self.folder / "classes.json", _table_to_json(table))
+        write_json(self.folder / "classes.json", table_to_json(table))
 
     def _load_classes(self) -> ClassTable:
         rows = self.database.read("SELECT id, name, color, locked, visible FROM classes ORDER BY position")
@@ -445,7 +449,8 @@ def _why_not_ours(lock: ProjectLock, folder: Path) -> str:
     return f"it is open in {lock.owner()}"
 
 
-def _table_to_json(table: ClassTable) -> list[dict[str, Any]]:
+def table_to_json(table: ClassTable) -> list[dict[str, Any]]:
+    """Return classes as plain JSON types."""
     return [
         {"id": c.id, "name": c.name, "color": hex_color(c.color), "locked": c.locked, "visible": c.visible}
         for c in table.classes

@@ -1,0 +1,38 @@
+"""Formats of label maps: one file a format, one table of them, and export and import over that table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.domain.formats.base import ExportOptions, Format, Source
+from app.domain.formats.index_png import IndexPng
+from app.domain.formats.part_masks import PartMasks
+from app.domain.formats.pascal_voc import PascalVoc
+from app.domain.formats.transfer import (
+    ExportEvent,
+    ExportReport,
+    ImportEvent,
+    ImportReport,
+    export,
+    export_report,
+    import_labels,
+    import_report,
+)
+
+FORMATS: Mapping[str, Format] = {each.name: each for each in (PascalVoc(), PartMasks(), IndexPng())}
+"""All formats by name, the most usual first."""
+
+__all__ = [
+    "FORMATS",
+    "ExportEvent",
+    "ExportOptions",
+    "ExportReport",
+    "Format",
+    "ImportEvent",
+    "ImportReport",
+    "Source",
+    "export",
+    "export_report",
+    "import_labels",
+    "import_report",
+]

@@ -1,0 +1,119 @@
+"""Pascal VOC segmentation: palette PNG in ``SegmentationClass``, lists in ``ImageSets/Segmentation``.
+
+Facts: 8-bit palette PNG with the VOC colour map; 0 is background, 255 void. `class_names.txt` holds one
+    name a line in the order
+of the ids, as scripts for this layout write it; unused ids get a line too, so that the line is the id.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from app.domain.classes import ClassTable
+from app.domain.formats.base import ExportItem, ExportOptions, ImportItem, Source, Written
+from app.domain.palette import voc_palette
+from coordgan_core.errors import LabelError
+from coordgan_core.files import atomic_path, write_bytes
+from coordgan_core.labels import read_label_map, write_label_map
+
+CLASS_FOLDER = "SegmentationClass"
+IMAGE_FOLDER = "JPEGImages"
+LIST_FOLDER = "ImageSets/Segmentation"
+VOID = 255
+
+
+class PascalVoc:
+    """Semantic segmentation in the folder layout of Pascal VOC."""
+
+    name = "pascal-voc"
+    title = "Pascal VOC"
+    suffix = ".png"
+
+    def limits(self, table: ClassTable) -> list[str]:
+        """Say what of these classes the format cannot hold."""
+        found = []
+        if VOID in table.ids:
+            found.append(
+                f"{table.by_id(VOID).name} has the id 255, which VOC readers ignore as void: merge it"
+            )
+        if any("\n" in name for name in table.names):
+            found.append("class names with line breaks are cut")
+        return found
+
+    def probe(self, path: Path) -> float:
+        """Return how much ``path`` looks like this format, 0 to 1."""
+        return (0.7 if (path / CLASS_FOLDER).is_dir() else 0.0) + (
+            0.3 if (path / LIST_FOLDER).is_dir() else 0.0
+        )
+
+    def read(self, path: Path, known_stems: Collection[str] = ()) -> Source:
+        """Find the label maps below ``path``, without reading them.
+
+        Raises:
+            LabelError: There is no ``SegmentationClass``, or nothing in it.
+        """
+        del known_stems
+        files = sorted((path / CLASS_FOLDER).glob("*.png"))
+        if not files:
+            raise LabelError(
+                f"{path} holds no {CLASS_FOLDER}/*.png",
+                expected="the layout of Pascal VOC",
+                remedy="choose the folder that holds SegmentationClass",
+            )
+        items = [ImportItem(file.stem, functools.partial(read_label_map, file)) for file in files]
+        return Source(tuple(items), read_names(path))
+
+    def files(self, item: ExportItem, class_ids: Sequence[int], table: ClassTable) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image with these classes."""
+        del class_ids, table
+        return (f"{CLASS_FOLDER}/{item.stem}.png",)
+
+    def write(
+        self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
+    ) -> Iterator[Written]:
+        """Write label maps one by one, then the lists and the names."""
+        palette = table.palette() if options.project_colors else voc_palette()
+        lists: dict[str, list[str]] = {"train": [], "val": [], "trainval": []}
+        for item in items:
+            written = [f"{CLASS_FOLDER}/{item.stem}.png"]
+            write_label_map(out / written[0], item.load(), palette)
+            if options.copy_images:
+                written.append(f"{IMAGE_FOLDER}/{item.stem}{item.source.suffix}")
+                with atomic_path(out / written[1]) as temporary:
+                    shutil.copyfile(item.source, temporary)
+            part = "val" if _share(item.stem) < options.validation_share else "train"
+            lists[part].append(item.stem)
+            lists["trainval"].append(item.stem)
+            yield Written(item, tuple(written))
+        for name, names in lists.items():
+            write_bytes(out / LIST_FOLDER / f"{name}.txt", "".join(f"{n}\n" for n in names).encode())
+        write_names(out, table)
+
+
+def _share(stem: str) -> float:
+    """Return a number in [0, 1) that depends on the name alone: an image stays in its list when others come."""
+    return int.from_bytes(hashlib.sha256(stem.encode()).digest()[:4], "big") / 2**32
+
+
+def write_names(out: Path, table: ClassTable) -> None:
+    """Write ``class_names.txt``: the line number is the id."""
+    lines = ["_background_"]
+    for class_id in range(1, max(table.ids) + 1):
+        found = table.get(class_id)
+        lines.append(found.name.replace("\n", " ") if found else f"_unused_{class_id}_")
+    write_bytes(out / "class_names.txt", "".join(f"{line}\n" for line in lines).encode())
+
+
+def read_names(path: Path) -> dict[int, str]:
+    """Read ``class_names.txt``, empty without one."""
+    try:
+        lines = (path / "class_names.txt").read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    names = [line.strip() for line in lines]
+    names = [n for n in names if n != "__ignore__"]
+    return {i: n for i, n in enumerate(names) if n and not n.startswith("_unused_")}
