@@ -42,13 +42,10 @@ def main() -> None:
     if options.json:
         print(json.dumps(figures))
         return
-    print(
-        f"exact affinity {figures['exact_seconds'] * 1e3:9.2f} ms a query, mean IoU {figures['exact_iou']:.4f}"
-    )
-    print(
-        f"label atlas    {figures['atlas_seconds'] * 1e3:9.2f} ms a query, mean IoU {figures['atlas_iou']:.4f}"
-    )
-    print(f"               {figures['build_seconds'] * 1e3:9.2f} ms a reference to build")
+    for name, key in (("exact affinity", "exact"), ("label atlas", "atlas")):
+        seconds, iou = figures[f"{key}_seconds"], figures[f"{key}_iou"]
+        print(f"{name:14s} {seconds * 1e3:9.2f} ms a query, mean IoU {iou:.4f}")
+    print(f"{'':14s} {figures['build_seconds'] * 1e3:9.2f} ms a reference to build")
     print(f"speedup {figures['speedup']:.0f} x, IoU difference {figures['iou_difference']:.5f}")
 
 
