@@ -120,8 +120,8 @@ def _guarded(folder: RunFolder, group: Group, *, resumed: bool) -> Iterator[Even
             yield event
     except GeneratorExit:
         if group.leads and not ended:
-            if trainer is not None and trainer.consistent:
-                trainer.save()
+            if trainer is not None and trainer.session.consistent:
+                trainer.session.save()
             _tell(folder, RunStatus("paused", message="closed"))
         raise
     except BaseException as error:

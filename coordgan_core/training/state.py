@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,17 @@ def capture_stage(stage: Stage | None) -> dict[str, Any]:
         "optimizers": {name: optimizer.state_dict() for name, optimizer in stage.optimizers().items()},
         "plain": stage.state() if isinstance(stage, HasState) else None,
     }
+
+
+def on_cpu(state: Any) -> Any:
+    """Return a copy of a nested state whose tensors lie on the CPU."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, Mapping):
+        return {name: on_cpu(value) for name, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(on_cpu(value) for value in state)
+    return state
 
 
 def restore_stage(stage: Stage, state: dict[str, Any]) -> None:
