@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +134,7 @@ def save_model(
         ModelError: A weight is not finite.
         DiskFullError: The file cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {k: v.detach().to("cpu").contiguous().clone() for k, v in model.state_dict().items()}
@@ -145,7 +147,16 @@ def save_model(
     if calibration is not None:
         metadata[KEY_CALIBRATION] = json.dumps(dict(calibration))
     with atomic_path(path) as temporary:
-        save_file(tensors, str(temporary), metadata=metadata)
+        try:
+            save_file(tensors, str(temporary), metadata=metadata)
+        except SafetensorError as error:
+            raise _as_os_error(error) from error
+
+
+def _as_os_error(error: Exception) -> Exception:
+    """Return the operating system's error that safetensors tells only in words, such as a full disk."""
+    found = re.search(r"os error (\d+)", str(error))
+    return OSError(int(found.group(1)), os.strerror(int(found.group(1)))) if found else error
 
 
 def inspect(path: str | Path) -> ModelInfo:

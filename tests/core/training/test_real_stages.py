@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from coordgan_core.config import Config, DenseHeadConfig, EmbeddingConfig
-from coordgan_core.snapshot import inspect, load_model
+from coordgan_core.errors import DiskFullError
+from coordgan_core.snapshot import ModelCard, inspect, load_model, save_model
 from coordgan_core.training import events as ev
 from coordgan_core.training import pace
 from coordgan_core.training.loop import resume, train
@@ -77,3 +78,20 @@ def test_a_training_can_start_from_a_model(images: Path, tmp_path: Path) -> None
     notices = [event.message for event in second if isinstance(event, ev.Notice)]
     tensors = len(load_model(model).state_dict())
     assert notices == [f"{tensors} of the {tensors} tensors come from {model}"]
+
+
+def test_a_disk_that_fills_up_at_a_snapshot_leaves_the_newest_model(images: Path, tmp_path: Path) -> None:
+    """A file size limit of the operating system stands for the full disk: the error is a real one."""
+    resource = pytest.importorskip("resource")
+    list(train(config("embedding"), images=images, run=tmp_path / "run", device="cpu"))
+    model = tmp_path / "run/model.safetensors"
+    before = model.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(DiskFullError, match="safetensors"):
+            save_model(model, load_model(model), ModelCard())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert model.read_bytes() == before
+    assert [path.name for path in (tmp_path / "run").glob(".*")] == []
