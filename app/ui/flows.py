@@ -9,12 +9,17 @@ from PySide6.QtCore import QObject, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QDialog
 
-from app.services.jobs import JobControl, JobProgress, JobState
+from app.services.jobs import JobControl, JobError, JobProgress, JobState
 from app.ui.texts import plural, tr
 
 if TYPE_CHECKING:
+    from app.domain.formats import ExportEvent, ImportEvent
     from app.services.propagation import PropagationRequest
     from app.ui.main_window import MainWindow
+
+
+EDIT = 2
+"""Result of the shortcut sheet when shortcuts shall be changed."""
 
 
 class Flows(QObject):
@@ -109,9 +114,7 @@ class Flows(QObject):
             project, ids, name, out = workspace.project, dialog.ids(), dialog.format_name, dialog.folder
 
             def work(_control: JobControl) -> Iterator[object]:
-                for done, event in enumerate(export(project, ids, name, out), 1):
-                    yield event
-                    yield _progress(event, done, len(ids))
+                return _told(export(project, ids, name, out))
 
             job = self._context.jobs.start(tr("Export to {name}", name=out.name), work, kind="export")
             self._exports[job] = str(out)
@@ -133,16 +136,19 @@ class Flows(QObject):
             project, session = workspace.project, workspace.session
             name, source, mapping = dialog.format_name, dialog.source, dialog.mapping
 
+            batches: list[int] = []
+
             def work(_control: JobControl) -> Iterator[object]:
-                for done, event in enumerate(import_labels(project, name, source, mapping), 1):
-                    yield event
-                    yield _progress(event, done, 0)
+                for event in import_labels(project, name, source, mapping):
+                    batches[:] = [event.batch]
+                    yield from _told(iter((event,)))
 
             job = self._context.jobs.start(tr("Import from {name}", name=source.name), work, kind="import")
 
             def finished(job_id: int) -> None:
-                if job_id == job:
+                if job_id == job and batches:
                     everything = frozenset(int(i) for i in project.ids(""))
+                    session.add_batch(batches[0], tr("Import labels"))
                     session.tell(Changes(everything, everything, classes=True))
 
             self._context.jobs.finished.connect(finished)
@@ -188,11 +194,10 @@ class Flows(QObject):
         from app.ui.dialogs.shortcuts import ShortcutSheet
 
         sheet = ShortcutSheet(self._window.actions_by_id.keys, self._window)
-        wanted: list[bool] = []
-        sheet.edit_button.clicked.connect(lambda: (wanted.append(True), sheet.accept()))
-        sheet.exec()
+        sheet.edit_button.clicked.connect(lambda: sheet.done(EDIT))
+        result = sheet.exec()
         sheet.deleteLater()
-        if wanted:
+        if result == EDIT:
             self.edit_shortcuts()
 
     def edit_shortcuts(self) -> None:
@@ -220,6 +225,9 @@ def _accepted(dialog: QDialog) -> bool:
     return dialog.exec() == QDialog.DialogCode.Accepted
 
 
-def _progress(event: object, done: int, total: int) -> JobProgress:
-    """Return the progress of an export or import event; events without figures count as one image."""
-    return JobProgress(int(getattr(event, "done", done)), int(getattr(event, "total", total)))
+def _told(events: Iterator[ExportEvent] | Iterator[ImportEvent]) -> Iterator[object]:
+    """Turn the events of an export or import into what a list of jobs shows."""
+    for event in events:
+        if event.error:
+            yield JobError(event.path, event.error, event.image_id)
+        yield JobProgress(event.done, event.total)

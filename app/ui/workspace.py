@@ -92,7 +92,7 @@ class Workspace(QWidget):
         session.changed.connect(self._changed)
         session.historyChanged.connect(self.stateChanged)
         session.notice.connect(self.said)
-        session.failed.connect(lambda text: (self.problem.show_text(text, "bad"), self.problem.show()))
+        session.failed.connect(self.show_problem)
         session.documentChanged.connect(self._document_changed)
         self.images.ready.connect(self._image_ready)
         self.images.failed.connect(self._image_failed)
@@ -108,6 +108,11 @@ class Workspace(QWidget):
         self.options_bar.onlyBackgroundChanged.connect(self.set_only_background)
         self.context.settings.changed.connect(self._setting_changed)
         self.context.theme.changed.connect(self._theme_changed)
+
+    def show_problem(self, text: str) -> None:
+        """Say what went wrong until it is dismissed."""
+        self.problem.show_text(text, "bad")
+        self.problem.show()
 
     def _take_settings(self) -> None:
         get = self.context.settings.get
@@ -187,9 +192,7 @@ class Workspace(QWidget):
         self.canvas.set_document(document)
         if document is not None:
             document.changed.connect(lambda _id, _box: self._count_timer.start())
-            document.saveFailed.connect(
-                lambda _id, text: (self.problem.show_text(text, "bad"), self.problem.show())
-            )
+            document.saveFailed.connect(lambda _id, text: self.show_problem(text))
             self._apply_rules()
             self._count_timer.start()
 

@@ -25,6 +25,7 @@ from app.domain.project import Project
 HARMLESS = (
     "propagateSizeHints",
     "does not support raise()",
+    "does not support grabbing the keyboard",
     "Cannot find font directory",
     "QFontDatabase",
     "Populating font family aliases",

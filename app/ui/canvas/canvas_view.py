@@ -210,10 +210,10 @@ class CanvasView(ImageView):
 
     def event(self, event: QEvent) -> bool:
         """Claim Enter, Esc and Backspace for a busy tool before shortcuts take them."""
-        is_override = event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent)
-        if is_override and self.tool.is_busy and event.key() in _TOOL_KEYS:
-            event.accept()
-            return True
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride:
+            wanted = self.tool.is_busy and event.key() in _TOOL_KEYS
+            event.setAccepted(wanted)
+            return wanted
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802

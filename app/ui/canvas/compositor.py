@@ -40,7 +40,8 @@ class Look:
             return None
         gain = np.tan((self.contrast * 0.98 + 1) * np.pi / 4)
         values = (np.arange(256) / 255 - 0.5) * gain + 0.5 + self.brightness
-        return np.clip(np.round(values * 255), 0, 255).astype(np.uint8)
+        table: NDArray[np.uint8] = np.clip(np.round(values * 255), 0, 255).astype(np.uint8)
+        return table
 
 
 class Compositor:
@@ -162,7 +163,8 @@ class Compositor:
         columns = np.clip(columns, 0, values.shape[1] - 1)
         rows = np.clip(rows, 0, values.shape[0] - 1)
         block = values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        return block.take(rows - rows[0], axis=0).take(columns - columns[0], axis=1)
+        found: NDArray[np.uint8] = block.take(rows - rows[0], axis=0).take(columns - columns[0], axis=1)
+        return found
 
     def _draw_labels(self, painter: QPainter, rect: QRect) -> None:
         """Draw the classes; above a heat map as outlines only, so that both can be read."""
@@ -209,7 +211,7 @@ def _edges(padded: NDArray[np.uint8], reach: int) -> NDArray[np.bool_]:
 
 def _premultiplied(palette: NDArray[np.uint8], alpha: float, hidden: frozenset[int]) -> NDArray[np.uint32]:
     """Return the colours as premultiplied ARGB words; background and hidden classes are clear."""
-    words = np.full(256, round(alpha * 255), np.uint32) << 24
+    words: NDArray[np.uint32] = np.full(256, round(alpha * 255) << 24, np.uint32)
     for channel, shift in ((0, 16), (1, 8), (2, 0)):
         words |= np.round(palette[:, channel] * alpha).astype(np.uint32) << shift
     words[[0, *hidden]] = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,7 +198,7 @@ class ImageView(QWidget):
             self.compositor.resize(self.size(), ratio)
             self._pending = QRegion(self.compositor.backing.rect())
         self.compositor.set_background(colour("canvas"))
-        for rect in self._pending:
+        for rect in cast(Iterable[QRect], self._pending):
             self.compositor.render(rect)
         self._pending = QRegion()
         painter = QPainter(self)
@@ -293,7 +295,7 @@ class ImageView(QWidget):
         """Show the shape of the mouse cursor that fits the state."""
         self.setCursor(Qt.CursorShape.OpenHandCursor if self._space else Qt.CursorShape.ArrowCursor)
 
-    def enterEvent(self, event: QEvent) -> None:  # type: ignore[override]  # noqa: N802, ARG002
+    def enterEvent(self, event: QEvent) -> None:  # noqa: N802, ARG002
         """Take the keys when the mouse comes, unless someone is typing."""
         window = self.window()
         if window.isActiveWindow() and not takes_typing(window.focusWidget()):
@@ -325,7 +327,7 @@ class ImageView(QWidget):
         else:
             super().keyReleaseEvent(event)
 
-    def focusOutEvent(self, event: QEvent) -> None:  # type: ignore[override]  # noqa: N802, ARG002
+    def focusOutEvent(self, event: QEvent) -> None:  # noqa: N802, ARG002
         """Forget held keys: their release goes to someone else."""
         self._space = False
         self.set_peek(False)

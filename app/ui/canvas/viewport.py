@@ -138,9 +138,11 @@ class Viewport:
     def columns(self, first: int, count: int, ratio: float) -> NDArray[np.int64]:
         """Return the image column under the centre of each of `count` device columns; outside ones too."""
         centres = (np.arange(first, first + count) + 0.5) / ratio
-        return np.floor((centres - self.x) / self.scale).astype(np.int64)
+        found: NDArray[np.int64] = np.floor((centres - self.x) / self.scale).astype(np.int64)
+        return found
 
     def rows(self, first: int, count: int, ratio: float) -> NDArray[np.int64]:
         """Return the image row under the centre of each of `count` device rows; outside ones too."""
         centres = (np.arange(first, first + count) + 0.5) / ratio
-        return np.floor((centres - self.y) / self.scale).astype(np.int64)
+        found: NDArray[np.int64] = np.floor((centres - self.y) / self.scale).astype(np.int64)
+        return found

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QSlider, QVBoxLayout
 
 from app.ui.canvas.compositor import Look
 from app.ui.texts import tr
-from app.ui.widgets.basics import button, label, row
+from app.ui.widgets.basics import button, label, row, slider
 
 
 class DisplayPopup(QDialog):
@@ -41,11 +41,10 @@ class DisplayPopup(QDialog):
         self.setMinimumWidth(320)
 
     def _slider(self, value: float, name: str) -> QSlider:
-        slider = QSlider(Qt.Orientation.Horizontal, minimum=-100, maximum=100)
-        slider.setValue(round(100 * value))
-        slider.setAccessibleName(name)
-        slider.valueChanged.connect(self._emit)
-        return slider
+        made = slider(-100, 100, name)
+        made.setValue(round(100 * value))
+        made.valueChanged.connect(self._emit)
+        return made
 
     def _emit(self) -> None:
         self.changed.emit(self.brightness.value() / 100, self.contrast.value() / 100)

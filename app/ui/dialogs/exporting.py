@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QPlainTextEdit, QWidget
@@ -108,7 +108,7 @@ class ExportDialog(Dialog):
         if not report.images:
             self._refuse(tr("None of these images has labels yet."))
             return
-        files = [str(each) for each in report.files]
+        files = report.files
         self.primary.setEnabled(True)
         lines = [
             plural(report.images, "{n} image", "{n} images")
@@ -116,11 +116,10 @@ class ExportDialog(Dialog):
             + plural(len(files), "{n} file", "{n} files")
         ]
         if report.skipped:
-            skipped = report.skipped if isinstance(report.skipped, int) else len(report.skipped)
-            lines.append(plural(skipped, "{n} image is left out", "{n} images are left out"))
-        lines += [str(each) for each in report.warnings]
+            lines.append(plural(len(report.skipped), "{n} image is left out", "{n} images are left out"))
+        lines += report.warnings
         self.notice.show_text("\n".join(lines), "warn" if report.warnings else "good")
-        shown = files[:_LISTED]
+        shown = list(files[:_LISTED])
         if len(files) > _LISTED:
             shown.append(tr("… and {n} more", n=f"{len(files) - _LISTED:,}"))
         self.list.setPlainText("\n".join(shown))
@@ -141,7 +140,7 @@ class ImportDialog(Dialog):
             parent,
         )
         self._project = project
-        self.mapping: object = None
+        self.mapping: Mapping[int, str] | None = None
         self.format = QComboBox()
         for name, each in FORMATS.items():
             self.format.addItem(each.title, name)
@@ -201,12 +200,14 @@ class ImportDialog(Dialog):
             self.notice.show_text(str(error), "bad")
             return
         self.mapping = report.mapping
-        count = _count(report.matched)
+        count = len(set(report.matched) - set(report.protected))
         lines = [plural(count, "{n} image gets labels", "{n} images get labels")]
-        lines += [str(each) for each in report.warnings]
+        if report.protected:
+            lines.append(
+                plural(len(report.protected), "{n} image is yours and stays", "{n} images are yours and stay")
+            )
+        if report.new_classes:
+            lines.append(tr("New classes: {names}", names=", ".join(report.new_classes)))
+        lines += report.warnings
         self.primary.setEnabled(count > 0)
         self.notice.show_text("\n".join(lines), "warn" if report.warnings or not count else "good")
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) else len(value)  # type: ignore[arg-type]

@@ -254,4 +254,3 @@ class PropagateDialog(Dialog):
                 )
         self.notice.show_text(text, level)  # type: ignore[arg-type]
         self.primary.setEnabled(count > 0)
-

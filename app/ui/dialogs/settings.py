@@ -139,16 +139,17 @@ class SettingsDialog(Dialog):
         return check
 
     def _number(self, setting: Setting) -> QWidget:
-        whole = isinstance(setting.default, int)
-        spin: QSpinBox | QDoubleSpinBox = QSpinBox() if whole else QDoubleSpinBox()
-        spin.setRange(
-            setting.low if setting.low is not None else -1e9,
-            setting.high if setting.high is not None else 1e9,
-        )  # type: ignore[arg-type]
-        if isinstance(spin, QDoubleSpinBox):
-            span = (setting.high or 100) - (setting.low or 0)
-            spin.setDecimals(2 if span <= 2 else 1)
-            spin.setSingleStep(0.05 if span <= 2 else 1.0)
+        low = setting.low if setting.low is not None else -1e9
+        high = setting.high if setting.high is not None else 1e9
+        spin: QSpinBox | QDoubleSpinBox
+        if isinstance(setting.default, int):
+            spin = QSpinBox()
+            spin.setRange(int(low), int(high))
+        else:
+            spin = QDoubleSpinBox()
+            spin.setRange(low, high)
+            spin.setDecimals(2 if high - low <= 2 else 1)
+            spin.setSingleStep(0.05 if high - low <= 2 else 1.0)
         spin.setSuffix(f" {setting.unit}" if setting.unit else "")
         spin.setKeyboardTracking(False)
         spin.lineEdit().setTextMargins(6, 0, 6, 0)

@@ -99,7 +99,7 @@ class ShortcutEditor(Dialog):
         self.preset = QComboBox()
         for name in PRESETS:
             self.preset.addItem(_PRESET_TITLES[name], name)
-        self.preset.setCurrentIndex(PRESETS.index(preset) if preset in PRESETS else 0)  # type: ignore[arg-type]
+        self.preset.setCurrentIndex(PRESETS.index(preset) if preset in PRESETS else 0)
         self.preset.currentIndexChanged.connect(self._preset_chosen)
         self.search = QLineEdit(placeholderText=tr("Search"))
         self.search.setClearButtonEnabled(True)
@@ -157,10 +157,13 @@ class ShortcutEditor(Dialog):
         self._show_conflicts()
 
     def _filter(self, text: str) -> None:
-        for place in range(self.tree.topLevelItemCount()):
-            item = self.tree.topLevelItem(place)
+        for item in self._items():
             content = f"{item.text(0)} {item.text(1)}".lower()
             item.setHidden(any(word not in content for word in text.lower().split()))
+
+    def _items(self) -> list[QTreeWidgetItem]:
+        found = (self.tree.topLevelItem(place) for place in range(self.tree.topLevelItemCount()))
+        return [item for item in found if item is not None]
 
     def _current(self) -> str | None:
         item = self.tree.currentItem()
@@ -168,9 +171,9 @@ class ShortcutEditor(Dialog):
 
     def select(self, action_id: str) -> None:
         """Choose a command to change."""
-        for place in range(self.tree.topLevelItemCount()):
-            if self.tree.topLevelItem(place).data(0, Qt.ItemDataRole.UserRole) == action_id:
-                self.tree.setCurrentItem(self.tree.topLevelItem(place))
+        for item in self._items():
+            if item.data(0, Qt.ItemDataRole.UserRole) == action_id:
+                self.tree.setCurrentItem(item)
 
     def _selected(self) -> None:
         action_id = self._current()

@@ -93,8 +93,9 @@ class WelcomePage(QWidget):
         inner.setLayout(self._build())
         middle = QWidget()
         middle.setObjectName("page")
-        middle.setLayout(row(None, inner, None))
-        middle.layout().setStretch(1, 20)
+        centred = row(None, inner, None)
+        centred.setStretch(1, 20)
+        middle.setLayout(centred)
         scroll = QScrollArea(widgetResizable=True)
         scroll.setWidget(middle)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -173,7 +174,7 @@ class WelcomePage(QWidget):
         layout = row(picture, texts, ago, remove, spacing=12)
         layout.setStretch(1, 1)
         card = Card(layout, hoverable=found.exists)
-        card.layout().setContentsMargins(14, 8, 8, 8)
+        layout.setContentsMargins(14, 8, 8, 8)
         if found.exists:
             card.clicked.connect(lambda: self.recentAsked.emit(str(found.path)))
         return card

@@ -30,10 +30,10 @@ class BrowserModel(QAbstractListModel):
         super().__init__()
         self._project = project
         self._ids: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._order: NDArray[np.int64] | None = None
+        self._places: NDArray[np.int64] | None = None
         self._pages: OrderedDict[int, dict[int, ImageRow]] = OrderedDict()
         self.query = ""
-        self.sort = Sort.NAME
+        self.order = Sort.NAME
         self.descending = False
 
     @property
@@ -43,13 +43,13 @@ class BrowserModel(QAbstractListModel):
 
     def load(self) -> None:
         """Ask the index again; raises `SearchError` for a query that cannot be understood."""
-        ids = self._project.ids(self.query, sort=self.sort, descending=self.descending)
+        ids = self._project.ids(self.query, sort=self.order, descending=self.descending)
         old = self._ids
         if len(ids) >= len(old) and np.array_equal(ids[: len(old)], old):
             self._extend(ids)
             return
         self.beginResetModel()
-        self._ids, self._order = ids, None
+        self._ids, self._places = ids, None
         self._pages.clear()
         self.endResetModel()
 
@@ -59,7 +59,7 @@ class BrowserModel(QAbstractListModel):
         self._pages.clear()
         if len(ids) > known:
             self.beginInsertRows(QModelIndex(), known, len(ids) - 1)
-            self._ids, self._order = ids, None
+            self._ids, self._places = ids, None
             self.endInsertRows()
         if known:
             self.dataChanged.emit(self.index(0), self.index(known - 1))
@@ -75,7 +75,7 @@ class BrowserModel(QAbstractListModel):
 
     def set_sort(self, sort: Sort, *, descending: bool) -> None:
         """Order the list."""
-        self.sort, self.descending = sort, descending
+        self.order, self.descending = sort, descending
         self.load()
 
     def row_of(self, image_id: int) -> int:
@@ -87,12 +87,12 @@ class BrowserModel(QAbstractListModel):
         """Return the places of those images that are in the list, in no particular order."""
         if not len(self._ids):
             return np.zeros(0, np.int64)
-        if self._order is None:
-            self._order = np.argsort(self._ids, kind="stable")
+        if self._places is None:
+            self._places = np.argsort(self._ids, kind="stable")
         wanted = np.fromiter(image_ids, np.int64)
-        ordered = self._ids[self._order]
+        ordered = self._ids[self._places]
         at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-        found: NDArray[np.int64] = self._order[at[ordered[at] == wanted]]
+        found: NDArray[np.int64] = self._places[at[ordered[at] == wanted]]
         return found
 
     def refresh(self, image_ids: Iterable[int]) -> None:

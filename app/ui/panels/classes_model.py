@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QAbstractListModel, QMimeData, QModelIndex, QPersistentModelIndex, Qt, Signal
 
 from app.domain.classes import ClassTable, LabelClass
@@ -89,7 +91,7 @@ class ClassesModel(QAbstractListModel):
         """Return the private type of a dragged class."""
         return [_MIME]
 
-    def mimeData(self, indexes: list[QModelIndex]) -> QMimeData:  # noqa: N802
+    def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:  # noqa: N802
         """Pack the dragged class."""
         data = QMimeData()
         data.setData(_MIME, str(self._classes[indexes[0].row()].id).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt
@@ -269,12 +270,12 @@ class ClassesPanel(QWidget):
         found = index.data(CLASS_ROLE) if index.isValid() else None
         if found is not None and found.id:
             menu.addSeparator()
-            menu.addAction(icon("mdi6.pencil"), tr("Rename"), lambda: self.view.edit(index))
+            menu.addAction(icon("mdi6.pencil"), tr("Rename"), partial(self.view.edit, index))
             menu.addAction(icon("mdi6.palette"), tr("Colour…"), lambda: self.ask_colour(found.id))
             merge = menu.addMenu(icon("mdi6.call-merge"), tr("Merge into"))
             for other in self._session.project.classes.classes:
                 if other.id not in (0, found.id):
-                    merge.addAction(other.name, lambda target=other.id: self.ask_merge(found.id, target))
+                    merge.addAction(other.name, partial(self.ask_merge, found.id, other.id))
             merge.setEnabled(not merge.isEmpty())
             menu.addSeparator()
             menu.addAction(

@@ -6,12 +6,12 @@ from math import log
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPixmap
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QSlider, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QSpinBox, QWidget
 
 from app.domain.classes import LabelClass
 from app.ui.canvas.options import MAX_BRUSH_PX, ToolOptions
 from app.ui.texts import tr
-from app.ui.widgets.basics import label, row
+from app.ui.widgets.basics import label, row, slider
 
 _BRUSH_CURVE = 400
 
@@ -71,10 +71,9 @@ class OptionsBar(QFrame):
         layout.addWidget(self.only_background)
         layout.addSpacing(14)
         layout.addWidget(label(tr("Opacity"), "muted"))
-        self.opacity = QSlider(Qt.Orientation.Horizontal, minimum=0, maximum=100)
+        self.opacity = slider(0, 100, tr("Opacity of the labels"))
         self.opacity.setFixedWidth(110)
         self.opacity.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.opacity.setAccessibleName(tr("Opacity of the labels"))
         self.opacity.valueChanged.connect(lambda value: self.opacityChanged.emit(value / 100))
         layout.addWidget(self.opacity)
         self.setLayout(layout)
@@ -82,18 +81,17 @@ class OptionsBar(QFrame):
         self.show_tool("brush")
 
     def _add_brush(self, layout: QHBoxLayout) -> None:
-        slider = QSlider(Qt.Orientation.Horizontal, minimum=0, maximum=_BRUSH_CURVE)
-        slider.setFixedWidth(130)
-        slider.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        slider.setAccessibleName(tr("Brush size"))
-        slider.valueChanged.connect(self._brush_slid)
-        self._brush_slider = slider
+        sizes = slider(0, _BRUSH_CURVE, tr("Brush size"))
+        sizes.setFixedWidth(130)
+        sizes.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        sizes.valueChanged.connect(self._brush_slid)
+        self._brush_slider = sizes
         name = label(tr("Size"), "muted")
         layout.addWidget(name)
-        layout.addWidget(slider)
+        layout.addWidget(sizes)
         spin = self._spin("brush_px", 1, MAX_BRUSH_PX, " px")
         layout.addWidget(spin)
-        self._controls["brush_px"] = [name, slider, spin]
+        self._controls["brush_px"] = [name, sizes, spin]
         self._option_changed("brush_px")
 
     def _add_spin(self, layout: QHBoxLayout, name: str, text: str, low: int, high: int, unit: str) -> None:

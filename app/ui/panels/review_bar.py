@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QFrame, QProgressBar, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QProgressBar, QPushButton, QWidget
 
 from app.domain.classes import ClassTable
 from app.ui.actions import ActionRegistry
@@ -62,7 +62,7 @@ class ReviewBar(QFrame):
         actions.keys_changed.connect(self._show_keys)
         self._show_keys()
 
-    def _decision(self, action_id: str, text: str, icon_name: str, *, primary: bool = False) -> QWidget:
+    def _decision(self, action_id: str, text: str, icon_name: str, *, primary: bool = False) -> QPushButton:
         made = button(
             text, self._actions[action_id].trigger, kind="primary" if primary else "", icon_name=icon_name
         )
@@ -77,7 +77,7 @@ class ReviewBar(QFrame):
             keys = action.shortcut().toString()
             made.setText(
                 f"{made.property('text_only')}   {_symbol(keys)}" if keys else made.property("text_only")
-            )  # type: ignore[attr-defined]
+            )
 
     def set_classes(self, classes: ClassTable) -> None:
         """Offer the classes as orders of the review."""
@@ -141,14 +141,14 @@ class ReviewBar(QFrame):
     def refresh_icons(self) -> None:
         """Tint the icons anew after the theme changed."""
         self._bulb.setPixmap(icon("mdi6.lightbulb-on-outline", "warn").pixmap(18, 18))
-        self._accept.setIcon(icon("mdi6.check-bold", "on_accent"))  # type: ignore[attr-defined]
+        self._accept.setIcon(icon("mdi6.check-bold", "on_accent"))
         for made, name in (
             (self._reject, "mdi6.close-thick"),
             (self._skip, "mdi6.skip-next"),
             (self._reference, "mdi6.star-outline"),
             (self._again, "mdi6.refresh"),
         ):
-            made.setIcon(icon(name))  # type: ignore[attr-defined]
+            made.setIcon(icon(name))
 
 
 def _symbol(key: str) -> str:

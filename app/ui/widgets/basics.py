@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QLayout,
     QPushButton,
     QSizePolicy,
+    QSlider,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -110,6 +111,14 @@ def _fill(
         else:
             layout.addLayout(item)
     return layout
+
+
+def slider(low: int, high: int, name: str) -> QSlider:
+    """Return a horizontal slider with an accessible name."""
+    made = QSlider(Qt.Orientation.Horizontal)
+    made.setRange(low, high)
+    made.setAccessibleName(name)
+    return made
 
 
 def line() -> QFrame:
