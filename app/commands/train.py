@@ -16,7 +16,7 @@ import typer
 from app.commands.output import EXIT_CANCELLED, console, duration, leads, print_json, print_line
 from coordgan_core import config as configuration
 from coordgan_core.config import Config
-from coordgan_core.errors import ConfigError
+from coordgan_core.errors import ConfigError, CoordError
 from coordgan_core.presets import PRESETS, preset
 
 if TYPE_CHECKING:
@@ -90,17 +90,24 @@ def runs(
     """List the trainings of a folder and what they are doing."""
     from coordgan_core.training.run import RunFolder, find_runs
 
-    listed = []
+    listed: list[dict[str, Any]] = []
     for path in find_runs(folder):
-        opened = RunFolder.open(path)
-        status = opened.status()
-        listed.append({"run": path.name, "preset": opened.settings.config.preset, **vars(status)})
+        try:
+            opened = RunFolder.open(path)
+        except CoordError as error:
+            listed.append({"run": path.name, "state": "unreadable", "message": str(error)})
+            continue
+        preset_name = opened.settings.config.preset
+        listed.append({"run": path.name, "preset": preset_name, **vars(opened.status())})
     if as_json:
         print_json({"folder": str(folder), "runs": listed})
         return
     if not listed:
         console().print(f"There are no runs in {folder}.")
     for line in listed:
+        if line["state"] == "unreadable":
+            print_line(f"{line['run']}  cannot be read: {line['message']}")
+            continue
         share = line["nimg"] / line["total_nimg"] if line["total_nimg"] else 0.0
         left = f", {duration(line['seconds_left'])} left" if line["state"] == "running" else ""
         print_line(f"{line['run']}  {line['preset']}  {line['state']}  {line['stage']} {share:.0%}{left}")

@@ -62,8 +62,12 @@ def test_a_training_from_the_command_line(
     assert main(["runs", str(tmp_path / "runs"), "--json"]) == 0
     (listed,) = json.loads(capsys.readouterr().out)["runs"]
     assert (listed["run"], listed["preset"], listed["state"]) == ("one", "paper-128", "finished")
+    (tmp_path / "runs/two").mkdir()
+    (tmp_path / "runs/two/config.json").write_text("{}")
     assert main(["runs", str(tmp_path / "runs")]) == 0
-    assert capsys.readouterr().out == "one  paper-128  finished  encoder 100%\n"
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "one  paper-128  finished  encoder 100%"
+    assert second.startswith("two  cannot be read: ")
 
 
 @pytest.mark.usefixtures("toy")

@@ -23,7 +23,7 @@ from coordgan_core.errors import (
     OutOfMemoryError,
     TrainingDivergedError,
 )
-from coordgan_core.training import checkpoint, pace
+from coordgan_core.training import checkpoint, pace, trainer
 from coordgan_core.training import events as ev
 from coordgan_core.training.loop import resume, train
 from coordgan_core.training.run import RunFolder
@@ -96,6 +96,23 @@ def test_a_closed_and_resumed_training_equals_one_that_was_not(
     rest = list(resume(tmp_path / "cut"))
     assert sum(isinstance(event, ev.Progress) for event in rest) == 16 - ticks
     assert_same(final_state(tmp_path / "cut"), final_state(tmp_path / "whole"))
+
+
+def test_a_first_model_is_there_early(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    toy.setattr(trainer, "FIRST_SNAPSHOT_SEC", 0.0)
+    happened = run_whole(images, tmp_path / "run", **{"train.snapshot_nimg": 1000})
+    snapshots = [(event.stage, event.nimg) for event in happened if isinstance(event, ev.SnapshotWritten)]
+    assert snapshots == [("gan", 4), ("gan", 40), ("encoder", 24)]
+
+
+def test_resuming_does_not_begin_with_a_snapshot(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    happened = train(toy_config(), images=images, run=tmp_path / "run")
+    next(event for event in happened if isinstance(event, ev.Progress) and event.nimg == 20)
+    happened.close()
+    snapshots = [event.nimg for event in resume(tmp_path / "run") if isinstance(event, ev.SnapshotWritten)]
+    assert snapshots == [32, 40, 16, 24]
 
 
 def test_the_stride_between_ticks_changes_nothing(
