@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,8 @@ from coordgan_core.labels import LabelMap, resize_labels
 from coordgan_core.metrics import BoundaryScore, CalibrationError, Confusion
 from coordgan_core.predictor import Predictor
 from coordgan_core.propagator import Image, PropagationOptions, Propagator, Reference
+
+_THREADS = max(2, min(8, os.cpu_count() or 2))
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,8 @@ def _measure_model(
     for start in range(0, len(queries), predictor.batch):
         part = queries[start : start + predictor.batch]
         began = time.perf_counter()
-        found = list(propagator.run([q.image for q in part], first=start))
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = list(propagator.run([q.image for q in part], first=start, pool=pool))
         score.seconds += time.perf_counter() - began
         score.images += len(part)
         for result in found:

@@ -101,11 +101,12 @@ class AlignConfig:
 
     size: int = 128
     """Side, in pixels, at which it works."""
-    kind: Structure = "gradient"
-    max_flow_px: float = 8.0
+    kinds: tuple[Structure, ...] = ("gray", "gradient")
+    """A flow is tried on each of these structure images; the one that aligns all of them best is kept."""
+    max_flow_px: float = 12.0
     """Longer displacements are cut to this length."""
     min_gain: float = 0.02
-    """Smallest rise of the correlation of both structure images for the flow to be kept."""
+    """Smallest rise of the mean correlation of the structure images for a flow to be kept."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,9 @@ class Aligned:
 class Aligner:
     """Residual alignment of queries with one reference.
 
-    The reference's structure image is carried to the query through both correspondence maps; a short DIS
-    flow from the query to it corrects the query's map. The result is kept only if it makes the two
-    structure images correlate better.
+    The reference's structure images are carried to the query through both correspondence maps; a short DIS flow
+    from the query to them corrects the query's map. The result is kept only if it makes the structure images
+    correlate better.
 
     Args:
         correspondence: Correspondence map of the reference, ``[2, h, w]``.
@@ -133,35 +134,47 @@ class Aligner:
 
     def __init__(self, correspondence: torch.Tensor, image: Image, config: AlignConfig | None = None) -> None:
         self.config = config or AlignConfig()
-        size = self.config.size
-        structure = structure_image(resize(image, size, size), self.config.kind)
-        # an atlas of one "class" whose probability is the brightness; it is linear in its values
-        self._atlas = LabelAtlas(1, config=AtlasConfig())
-        large = coords.resize_map(correspondence[None].cpu().float(), size, size)[0]
-        self._atlas.splat(large, torch.from_numpy(structure).float()[None] / 255.0)
+        structures = torch.from_numpy(self._structures(image)).float() / 255.0
+        # an atlas whose "probabilities" are brightness: it is linear in its values
+        self._atlas = LabelAtlas(len(structures), config=AtlasConfig())
+        self._atlas.splat(self._grown(correspondence)[0], structures)
 
     def align(self, correspondence: torch.Tensor, image: Image) -> Aligned:
         """Correct the map ``[2, h, w]`` of a query ``uint8 [H, W, 3]``; the result is ``[2, size, size]``."""
+        query = self._structures(image)
+        start = self._grown(correspondence)
+        carried = self._carry(start)
+        before = _mean_correlation(query, carried)
+        best, after = start, before
+        for ours, theirs in zip(query, carried, strict=True):
+            x, y = _positions(self._limit(dis_flow(ours, theirs)))
+            field = coords.to_normalised(torch.from_numpy(np.stack([x, y])), self.config.size)
+            candidate = coords.compose(start, field[None])
+            score = _mean_correlation(query, self._carry(candidate))
+            if score >= max(after, before + self.config.min_gain):
+                best, after = candidate, score
+        return Aligned(best[0], best is not start, before, after)
+
+    def _structures(self, image: Image) -> Image:
+        small = resize(image, self.config.size, self.config.size)
+        return np.stack([structure_image(small, kind) for kind in self.config.kinds])
+
+    def _grown(self, correspondence: torch.Tensor) -> torch.Tensor:
         size = self.config.size
-        query = structure_image(resize(image, size, size), self.config.kind)
-        before_map = coords.resize_map(correspondence[None].cpu().float(), size, size)
-        carried = self._carry(before_map)
-        flow = self._limit(dis_flow(query, carried))
-        x, y = _positions(flow)
-        field = torch.from_numpy(np.stack([x, y]))
-        after_map = coords.compose(before_map, coords.to_normalised(field, size)[None])
-        before, after = _correlation(query, carried), _correlation(query, self._carry(after_map))
-        accepted = after >= before + self.config.min_gain
-        return Aligned((after_map if accepted else before_map)[0], accepted, before, after)
+        return coords.resize_map(correspondence[None].cpu().float(), size, size)
 
     def _carry(self, correspondence: torch.Tensor) -> Image:
-        values = self._atlas.sample(correspondence).probabilities[0, 0].numpy()
+        values = self._atlas.sample(correspondence).probabilities[0].numpy()
         return np.asarray(np.rint(255.0 * np.clip(values, 0, 1)), np.uint8)
 
     def _limit(self, flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         length = np.linalg.norm(flow, axis=-1, keepdims=True)
         scale = np.minimum(1.0, self.config.max_flow_px / np.maximum(length, 1e-6))
         return np.asarray(flow * scale, np.float32)
+
+
+def _mean_correlation(first: Image, second: Image) -> float:
+    return float(np.mean([_correlation(a, b) for a, b in zip(first, second, strict=True)]))
 
 
 def _correlation(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,12 +136,17 @@ class Propagator:
         """What was built, as an event."""
         return Prepared(len(self._references), self.classes, self.calibration)
 
-    def run(self, images: Sequence[Image], *, first: int = 0) -> Iterator[Propagated]:
-        """Label a batch of queries; their indices count from ``first``."""
-        for offset, (image, analysis) in enumerate(zip(images, self.predictor.analyse(images), strict=True)):
-            yield self.label(image, analysis, index=first + offset)
+    def run(
+        self, images: Sequence[Image], *, first: int = 0, pool: Executor | None = None
+    ) -> Iterator[Propagated]:
+        """Label a batch of queries, in threads if there is a ``pool``; indices count from ``first``."""
+        analyses = self.predictor.analyse(images)
+        if pool is None:
+            yield from map(self.label, images, analyses, range(first, first + len(images)))
+        else:
+            yield from pool.map(self.label, images, analyses, range(first, first + len(images)))
 
-    def label(self, image: Image, analysis: Analysis, *, index: int = 0) -> Propagated:
+    def label(self, image: Image, analysis: Analysis, index: int = 0) -> Propagated:
         """Label one query that was analysed already; safe to call from several threads."""
         own = self._own_labels(image)
         if own is not None:
@@ -162,8 +168,12 @@ class Propagator:
 
     def _own_labels(self, image: Image) -> LabelMap | None:
         """Return the finished labels if the query is one of the references itself; they are kept."""
+        few = slice(None, None, 29), slice(None, None, 31)  # pixels that tell most images apart at once
         for reference in self._references:
-            if reference.image.shape == image.shape and np.array_equal(reference.image, image):
+            other = reference.image
+            if other.shape != image.shape or not np.array_equal(other[few], image[few]):
+                continue
+            if np.array_equal(other, image):
                 return reference.labels
         return None
 
@@ -181,7 +191,7 @@ class Propagator:
         soft = np.zeros((len(self.classes), self._size, self._size), np.float32)
         for plane, class_id in zip(refined.soft, refined.classes, strict=True):
             channel = self.classes.index(class_id)
-            soft[channel] = cv2.resize(plane, (self._size, self._size), interpolation=cv2.INTER_AREA)
+            soft[channel] = cv2.resize(plane, (self._size, self._size), interpolation=cv2.INTER_NEAREST)
         return soft
 
     def _features(

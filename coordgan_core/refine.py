@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,6 +23,7 @@ from coordgan_core.labels import LabelMap
 Image = npt.NDArray[np.uint8]
 Soft = npt.NDArray[np.float32]
 _STRIP_PIXELS = 1 << 21
+_UNLIKELY = 4  # of 255: below, a part cannot win against the others
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,14 @@ def refine(
             expected="[K, h, w] of K classes and [H, W, 3]",
         )
     soft, ids = _present(soft, ids)
+    height, width = image.shape[:2]
+    image = resize(image, *_capped(image, max(config.work_px, config.colour_px)))  # once for both steps
     reverted: tuple[int, ...] = ()
     if config.colour_weight > 0 and len(ids) > 1:
         soft, lost = apply_colour_model(soft, image, config)
         reverted = tuple(ids[k] for k in lost)
     if config.smooth_lambda > 0 and len(ids) > 1:
         soft = _smooth(soft, image, config)
-    height, width = image.shape[:2]
     return Refined(upsample_labels(soft, ids, width, height), soft, ids, reverted)
 
 
@@ -223,33 +224,55 @@ def _smooth(soft: Soft, image: Image, config: RefineConfig) -> Soft:
 def upsample_labels(soft: Soft, classes: Sequence[int], width: int, height: int) -> LabelMap:
     """Return the label map ``uint8 [height, width]`` of soft labels ``[K, h, w]``: bilinear, then argmax.
 
-    Works on 8-bit probabilities and in strips, so that memory does not grow with the photograph.
+    Works on 8-bit probabilities, in strips, and for each part only where it is likely at all, so that neither
+    memory nor time grows with the number of small parts.
     """
     planes = [np.rint(plane * 255.0).astype(np.uint8) for plane in soft]
+    boxes = [_box(plane, width, height) for plane in planes]
     labels = np.full((height, width), classes[0], np.uint8)
-    h = soft.shape[1]
     rows = max(64, _STRIP_PIXELS // max(width, 1))
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
-        best = _strip(planes[0], top, bottom, width, height, h)
-        for plane, class_id in zip(planes[1:], classes[1:], strict=True):
-            other = _strip(plane, top, bottom, width, height, h)
-            np.copyto(labels[top:bottom], np.uint8(class_id), where=other > best)
-            best = cv2.max(best, other)
+        best = _enlarged(planes[0], (0, top, width, bottom), width, height)
+        for plane, class_id, box in zip(planes[1:], classes[1:], boxes[1:], strict=True):
+            left, right = box[0], box[2]
+            upper, lower = max(top, box[1]), min(bottom, box[3])
+            if left >= right or upper >= lower:
+                continue
+            other = _enlarged(plane, (left, upper, right, lower), width, height)
+            record = best[upper - top : lower - top, left:right]
+            np.copyto(labels[upper:lower, left:right], np.uint8(class_id), where=other > record)
+            np.maximum(record, other, out=record)
     return labels
 
 
-def _strip(plane: Image, top: int, bottom: int, width: int, height: int, h: int) -> Any:
-    """Return rows ``top`` to ``bottom`` of ``plane`` enlarged to ``width x height``, and nothing else."""
-    if (top, bottom) == (0, height):
-        return cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
-    y = (np.arange(top, bottom, dtype=np.float32) + 0.5) * (h / height) - 0.5
-    x = (np.arange(width, dtype=np.float32) + 0.5) * (plane.shape[1] / width) - 0.5
-    grid_x, grid_y = np.broadcast_to(x, (len(y), width)), np.broadcast_to(y[:, None], (len(y), width))
-    return cv2.remap(
-        plane,
-        np.ascontiguousarray(grid_x),
-        np.ascontiguousarray(grid_y),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
+def _box(plane: Image, width: int, height: int) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom), in pixels of ``width x height``, of where ``plane`` is likely."""
+    sides = []
+    for axis, size in ((0, width), (1, height)):
+        likely = np.flatnonzero(plane.max(axis) >= _UNLIKELY)
+        if len(likely) == 0:
+            return 0, 0, 0, 0
+        scale = size / plane.shape[1 - axis]
+        sides.append(
+            (max(0, int((likely[0] - 1) * scale)), min(size, int(np.ceil((likely[-1] + 2) * scale))))
+        )
+    (left, right), (top, bottom) = sides
+    return left, top, right, bottom
+
+
+def _enlarged(plane: Image, box: tuple[int, int, int, int], width: int, height: int) -> Image:
+    """Return what lies in ``box`` (left, top, right, bottom) of ``plane`` enlarged to ``width x height``."""
+    left, top, right, bottom = box
+    h, w = plane.shape
+    if (w, h) == (width, height):
+        return plane[top:bottom, left:right].copy()
+    if box == (0, 0, width, height):
+        return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    x, y = w / width, h / height
+    inverse = np.array([[x, 0, (left + 0.5) * x - 0.5], [0, y, (top + 0.5) * y - 0.5]])
+    size = (right - left, bottom - top)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(plane, inverse, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
     )
