@@ -238,14 +238,18 @@ class JointStage:
         return _laplace(maps, scale, views.target[chosen], views.valid[chosen])
 
     def _appearance(self, views: _Views) -> Iterator[tuple[str, tuple[float, Tensor]]]:
-        """Yield the losses of encoder, warp and synthesis, on the first view in its own colours."""
-        own, generator, images = self.own, self.model.generator, views.clean
+        """Yield the losses of encoder, warp and synthesis, on the first view in its own colours.
+
+        Half of the batch serves: labels do not depend on these networks, and they learn fast.
+        """
+        own, generator = self.own, self.model.generator
+        count = max(2, len(views.clean) // 4 * 2)
+        images = views.clean[:count]
         codes = self._encoder(images)
         maps = generator.warp(codes.structure)
         size = (maps.shape[-2], maps.shape[-1])
-        half = len(images)
-        target = F.interpolate(views.target[:half], size=size, mode="area")
-        valid = F.interpolate(views.valid[:half], size=size, mode="area")
+        target = F.interpolate(views.target[:count], size=size, mode="area")
+        valid = F.interpolate(views.valid[:count], size=size, mode="area")
         again = generator.synthesize(maps, codes.texture)
         swapped = generator.synthesize(maps, swap_neighbours(codes.texture))
         reconstruction = (again - images).abs().mean() + correlation_loss(again, images).mean()
