@@ -163,9 +163,8 @@ class GanStage:
             stats = {"discriminator": loss.detach()}
             total = weights.adversarial * loss
             if swapped is not None:
-                restructured = swap_neighbours(
-                    swapped
-                )  # G(s', t): the neighbour's structure, the own texture
+                # G(s', t): the neighbour's structure, the own texture
+                restructured = swap_neighbours(swapped)
                 patch = patch_discriminator_loss(
                     fake, restructured, self.patch, self.config.model.patch, draws
                 )

@@ -115,3 +115,13 @@ def test_small_and_non_square_images() -> None:
     assert StructuralLoss(self_similarity=1.0)(torch.rand(2, 3, 9, 20), torch.rand(2, 3, 9, 20)).shape == (2,)
     with pytest.raises(ShapeError):
         StructuralLoss()(torch.rand(2, 3, 9, 20), torch.rand(2, 3, 20, 9))
+
+
+def test_edges_weigh_the_same_in_every_direction() -> None:
+    x = torch.arange(20.0)
+    for turn in (0.0, 0.3, math.pi / 4, 2.0):
+        ramp = 2 * (math.cos(turn) * x[None] + math.sin(turn) * x[:, None])[None, None]
+        middle = edge_tensor(ramp)[0, :, 10, 10]
+        # A slope of 2 everywhere but on the border: 4 / (4 + eta^2), eta^2 a little below 4.
+        assert 0.5 < float(middle.square().sum().sqrt()) < 0.53
+        assert float(middle[0] + middle[1]) == pytest.approx(float(middle.square().sum().sqrt()), rel=1e-4)

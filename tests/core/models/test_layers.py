@@ -16,6 +16,7 @@ from coordgan_core.models.layers import (
     modulated_conv_reference,
     pixel_norm,
     upsample,
+    upsampling_conv,
 )
 
 
@@ -99,3 +100,19 @@ def test_minibatch_stddev_by_hand() -> None:
     assert out.shape == (4, 2, 2, 2)
     torch.testing.assert_close(out[:, 1, 0, 0], torch.tensor([1.0, 1e-4, 1.0, 1e-4]), rtol=1e-3, atol=1e-5)
     assert append_stddev(x[:3], 2).shape == (3, 2, 2, 2)  # a batch that 2 does not divide
+
+
+def test_styles_start_at_one() -> None:
+    layer = ModulatedConv(3, 4, 3, 8)
+    _, style, _ = layer.scales(torch.zeros(2, 8), 1.0)
+    assert torch.equal(style, torch.ones(2, 3))
+
+
+def test_upsampling_conv_keeps_the_level_and_the_place() -> None:
+    impulse = torch.zeros(1, 1, 3, 3)
+    impulse[0, 0, 1, 1] = 1.0
+    flat = upsampling_conv(torch.ones(1, 1, 5, 6), impulse)
+    assert flat.shape == (1, 1, 10, 12)
+    torch.testing.assert_close(flat[..., 2:-2, 2:-2], torch.ones(1, 1, 6, 8))
+    x = torch.arange(6.0).expand(1, 1, 5, 6)  # a ramp stays the ramp, sampled at the new pixels' centres
+    torch.testing.assert_close(upsampling_conv(x, impulse)[0, 0, 4, 2:-2], 0.5 * torch.arange(2, 10) - 0.25)

@@ -237,3 +237,18 @@ def test_a_step_never_waits_for_the_device() -> None:
         optimizer.step = lambda: None  # type: ignore[method-assign] # Adam on a CPU reads its own counter
     with NoSync():
         stage.step(images(), nimg=8)
+
+
+def test_the_patch_discriminator_sees_the_same_swap(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = build()
+    net, seen = stage.generator, {}
+    plain = gan.patch_discriminator_loss
+    monkeypatch.setattr(
+        gan, "patch_discriminator_loss", lambda a, b, *rest: seen.update(s=(a, b)) or plain(a, b, *rest)
+    )
+    with torch.no_grad():
+        z = torch.randn(2, 2, net.code_dim, generator=stage._draws("discriminator", 8))
+        maps, texture = net.warp(net.map_structure(z[0])), net.map_texture(z[1])
+        own, restructured = net.synthesize(maps, texture), net.synthesize(maps.flip(0), texture)
+    stage._train_discriminators(images(), gan_weights(stage.gan, 8), 8)
+    torch.testing.assert_close(seen["s"], (own, restructured), rtol=1e-4, atol=1e-5)
