@@ -121,6 +121,7 @@ def save_model(
     card: ModelCard,
     *,
     calibration: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> None:
     """Write a model file atomically.
 
@@ -129,15 +130,18 @@ def save_model(
         model: A `CoordGAN`; its ``config`` and ``state_dict()`` are stored.
         card: The model card.
         calibration: JSON of a `Calibration`.
+        half: Store float16: half the size; `load_model` computes in float32 all the same.
 
     Raises:
-        ModelError: A weight is not finite.
+        ModelError: A weight is not finite, or not in float16.
         DiskFullError: The file cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {k: v.detach().to("cpu").contiguous().clone() for k, v in model.state_dict().items()}
+    if half:
+        tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
     _check_finite(tensors, Path(path), "train again from an earlier checkpoint; this one has diverged")
     metadata = {
         KEY_FORMAT: str(FORMAT_VERSION),

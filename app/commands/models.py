@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="List the models; `models show M` prints a model's card.")
     group.callback(invoke_without_command=True)(list_all)
     group.command("show")(show)
+    group.command("export")(export)
     app.add_typer(group, name="models")
 
 
@@ -64,6 +66,50 @@ def show(
     for name, value in summary(info).items():
         if value not in ("", {}, 0, 0.0, None):
             print_line(f"{name}: {_shown(value)}")
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="Model file, run folder, or name of a model.")],
+    out: Annotated[Path, typer.Argument(help="The file to write, *.safetensors.")],
+    name: Annotated[str | None, typer.Option(help="Name in the card.")] = None,
+    category: Annotated[str | None, typer.Option(help="What the images show.")] = None,
+    description: Annotated[str | None, typer.Option(help="A sentence for the card.")] = None,
+    data_source: Annotated[str | None, typer.Option(help="Where the training images come from.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Under what terms it may be used.")] = None,
+    figure: Annotated[
+        list[str] | None, typer.Option(help="A measured figure, NAME=VALUE; repeatable.")
+    ] = None,
+    research_use: Annotated[
+        bool, typer.Option("--research-use", help="Mark it: its data allow research only.")
+    ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
+) -> None:
+    """Write a copy of a model with another card, or half the size."""
+    from coordgan_core.snapshot import load_model, save_model
+
+    source = find_model(model)
+    info = inspect(source)
+    given = {
+        "name": name,
+        "category": category,
+        "description": description,
+        "data_source": data_source,
+        "licence": licence,
+        "research_use": research_use or None,
+        "figures": _figures(figure),
+    }
+    card = dataclasses.replace(info.card, **{key: value for key, value in given.items() if value is not None})
+    save_model(out, load_model(source), card, calibration=info.calibration, half=half)
+    print_line(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def _figures(given: list[str] | None) -> dict[str, float] | None:
+    if not given:
+        return None
+    try:
+        return {name: float(value) for name, value in (item.split("=", 1) for item in given)}
+    except ValueError:
+        raise typer.BadParameter("expected NAME=NUMBER, as in --figure miou=0.61") from None
 
 
 def summary(info: ModelInfo) -> dict[str, Any]:
