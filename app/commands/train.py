@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -170,8 +171,11 @@ def _pausing(run: Path) -> Iterator[list[int]]:
     from coordgan_core.training.run import RunFolder, is_run
 
     asked: list[int] = []
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
 
     def ask(number: int, _frame: FrameType | None) -> None:
+        if asked and together:
+            return  # torchrun passes on what the terminal has sent to all already
         if asked or not is_run(run):
             raise KeyboardInterrupt
         asked.append(number)

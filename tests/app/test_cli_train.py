@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -8,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from app.cli import main
+from app.commands.output import duration
 from app.commands.train import configure
-from app.commands.train_view import sentence
+from app.commands.train_view import TrainView, sentence
 from coordgan_core.config import Config
 from coordgan_core.errors import ConfigError
 from coordgan_core.training import events as ev
@@ -169,3 +172,32 @@ def test_every_event_that_matters_has_a_sentence() -> None:
         values = ["x" if field != "miou" else 0.5 for field in cls.__dataclass_fields__]
         if not {"active_sec", "images_per_second", "miou"} & set(cls.__dataclass_fields__):
             assert sentence(cls(*values))
+
+
+def test_a_terminal_gets_a_bar_with_time_left_and_a_file_gets_lines() -> None:
+    events = [
+        ev.Started(Path("runs/1"), "quick-64", ("joint",), 70, "cpu", 1, resumed=True),
+        ev.StageStarted("joint", 0, 200, 8),
+        ev.Progress("joint", 50, 200, 20.0, 3700.0, 2.5, {"loss": 0.25}),
+        ev.Notice("[looks like markup]"),
+    ]
+    terminal, file = io.StringIO(), io.StringIO()
+    for stream, is_terminal in ((terminal, True), (file, False)):
+        console = Console(file=stream, force_terminal=is_terminal, width=120, highlight=False)
+        with TrainView(console) as view:
+            for event in events:
+                view.show(event)
+    assert "20.0 img/s  62 min left" in terminal.getvalue()
+    assert file.getvalue().splitlines() == [
+        "Resuming quick-64 on 70 images, cpu, in runs/1",
+        "joint 25%  20.0 img/s  62 min left  loss 0.25",
+        "[looks like markup]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1 h 30 min"), (1e5, "27 h 47 min")],
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

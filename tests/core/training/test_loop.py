@@ -269,6 +269,30 @@ def test_a_training_that_diverges_again_and_again_is_given_up_and_keeps_its_mode
     assert all(torch.isfinite(value).all() for value in model.values())
 
 
+class Poisoned(toys.ToyStage):
+    """Its losses are finite to the end, its weights are not."""
+
+    times = 1
+
+    def step(self, images: Tensor, *, nimg: int) -> Mapping[str, Tensor]:
+        scalars = super().step(images, nimg=nimg)
+        if nimg == 36 and self.name == "gan" and type(self).times > 0:
+            type(self).times -= 1
+            with torch.no_grad():
+                self._average.last.bias.fill_(math.inf)
+        return scalars
+
+
+def test_broken_weights_never_become_a_model(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    toys.install(toy, Poisoned)
+    toy.setattr(Poisoned, "times", 1)
+    happened = run_whole(images, tmp_path / "run")
+    (back,) = [event for event in happened if isinstance(event, ev.RolledBack)]
+    assert (back.at_nimg, back.reason) == (40, "weights became not-a-number")
+    for path in (tmp_path / "run/snapshots").iterdir():
+        assert all(torch.isfinite(value).all() for value in load_file(path).values())
+
+
 class Greedy(toys.ToyStage):
     """Fits one image a step."""
 
