@@ -8,7 +8,6 @@ from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QFileDialog,
-    QLabel,
     QMainWindow,
     QMenu,
     QMessageBox,
@@ -33,6 +32,8 @@ from app.ui.texts import tr
 from app.ui.theme import icon
 from app.ui.widgets.basics import EmptyState, button
 from app.ui.widgets.dock import Dock
+from app.ui.widgets.status_bar import StatusBar
+from app.ui.window_state import keep_geometry, keep_layout, restore_geometry, restore_layout
 from app.ui.workspace import Workspace
 
 _NOTE_MS = 8000
@@ -61,7 +62,8 @@ class MainWindow(QMainWindow):
         self.docks: dict[str, Dock] = {}
         self._make_docks()
         self._make_bars()
-        self._make_status_bar()
+        self.status = StatusBar()
+        self.setStatusBar(self.status)
         bind_all(self)
         self._sync_timer = QTimer(self, singleShot=True, interval=0)
         self._sync_timer.timeout.connect(lambda: sync_actions(self))
@@ -72,7 +74,7 @@ class MainWindow(QMainWindow):
         context.settings.changed.connect(self._setting_changed)
         self._theme_changed()
         self._show_project_parts(visible=False)
-        self._restore_geometry()
+        restore_geometry(self)
         sync_actions(self)
 
     # -- assembly ----------------------------------------------------------------------------------
@@ -136,20 +138,6 @@ class MainWindow(QMainWindow):
         made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         return made
 
-    def _make_status_bar(self) -> None:
-        bar = self.statusBar()
-        bar.setSizeGripEnabled(False)
-        self.status_image, self.status_pixel, self.status_class = QLabel(), QLabel(), QLabel()
-        self.status_zoom, self.status_saved = QLabel(), QLabel()
-        for each in (
-            self.status_class,
-            self.status_pixel,
-            self.status_zoom,
-            self.status_image,
-            self.status_saved,
-        ):
-            bar.addPermanentWidget(each)
-
     # -- projects ----------------------------------------------------------------------------------
 
     def ask_open(self) -> None:
@@ -199,15 +187,14 @@ class MainWindow(QMainWindow):
             self.docks[name].set_content(getattr(workspace, name))
         self.docks["browser"].set_buttons(workspace.browser.title_buttons())
         workspace.said.connect(self.say)
-        workspace.hovered.connect(self._show_hover)
+        workspace.hovered.connect(self.status.show_hover)
         workspace.imageChanged.connect(lambda _id: self._show_title())
         workspace.stateChanged.connect(self.sync_soon)
         workspace.canvas.viewChanged.connect(self._show_zoom)
-        workspace.session.busyChanged.connect(
-            lambda busy: self.status_saved.setText(tr("Saving…") if busy else tr("Saved"))
-        )
+        workspace.session.busyChanged.connect(self.status.show_busy)
         workspace.review.changed.connect(self._review_changed)
         self._show_project_parts(visible=True)
+        restore_layout(self)
         self._show_title()
         self.sync_soon()
 
@@ -218,6 +205,7 @@ class MainWindow(QMainWindow):
             return True
         if self.context.jobs.is_busy and not self._may_stop_jobs():
             return False
+        keep_layout(self)
         self._cancel_jobs()
         if not workspace.close_project() and not self._may_lose_strokes():
             return False
@@ -354,17 +342,13 @@ class MainWindow(QMainWindow):
         place = workspace.browser.model.row_of(workspace.image_id)
         count = workspace.browser.model.rowCount()
         name = workspace.project.row(workspace.image_id).path if workspace.image_id >= 0 else ""
-        self.status_image.setText(f"{place + 1:,} / {count:,}" if place >= 0 else "")
+        self.status.show_place(place, count)
         self.setWindowTitle(" — ".join(part for part in (name, workspace.project.name, "CoordLabel") if part))
-
-    def _show_hover(self, pixel: str, class_name: str) -> None:
-        self.status_pixel.setText(pixel)
-        self.status_class.setText(class_name)
 
     def _show_zoom(self) -> None:
         if self.workspace is not None:
             view = self.workspace.canvas
-            self.status_zoom.setText(f"{view.viewport.scale * view.devicePixelRatioF():.0%}")
+            self.status.show_zoom(view.viewport.scale * view.devicePixelRatioF())
 
     def _theme_changed(self) -> None:
         self.actions_by_id.refresh_icons()
@@ -380,14 +364,9 @@ class MainWindow(QMainWindow):
 
     # -- window ------------------------------------------------------------------------------------
 
-    def _restore_geometry(self) -> None:
-        geometry = self.context.settings.state("window.geometry")
-        if geometry is not None:
-            self.restoreGeometry(geometry)
-
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Save everything; stay open when a job should go on."""
-        self.context.settings.set_state("window.geometry", bytes(self.saveGeometry().data()))
+        keep_geometry(self)
         if self.close_project():
             event.accept()
         else:

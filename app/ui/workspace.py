@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QSplitter, QWidget
 
 from app.domain.project import Project
@@ -28,8 +28,6 @@ from app.ui.panels.options_bar import OptionsBar
 from app.ui.review_mode import ReviewMode
 from app.ui.texts import tr
 from app.ui.widgets.basics import Notice, button, column
-
-_COUNT_DELAY_MS = 250
 
 
 class Workspace(QWidget):
@@ -68,8 +66,6 @@ class Workspace(QWidget):
         self.problem.hide()
         self._image_id = -1
         self._only_background = False
-        self._count_timer = QTimer(self, singleShot=True, interval=_COUNT_DELAY_MS)
-        self._count_timer.timeout.connect(self._count_pixels)
         self._lay_out()
         self._connect()
         self._take_settings()
@@ -97,6 +93,7 @@ class Workspace(QWidget):
         self.images.ready.connect(self._image_ready)
         self.images.failed.connect(self._image_failed)
         self.browser.opened.connect(self.open_image)
+        self.browser.statusAsked.connect(session.set_status)
         self.review.opened.connect(self.open_image)
         self.review.said.connect(self.said)
         canvas.hovered.connect(self._hovered)
@@ -191,10 +188,8 @@ class Workspace(QWidget):
     def _document_changed(self, document: Document | None) -> None:
         self.canvas.set_document(document)
         if document is not None:
-            document.changed.connect(lambda _id, _box: self._count_timer.start())
             document.saveFailed.connect(lambda _id, text: self.show_problem(text))
             self._apply_rules()
-            self._count_timer.start()
 
     def _image_ready(self, image_id: int, pyramid: Pyramid) -> None:
         if image_id == self._image_id and self.session.document is not None:
@@ -312,12 +307,8 @@ class Workspace(QWidget):
             "tolerance": "canvas.wand_tolerance",
             "superpixel_px": "canvas.superpixel_px",
         }
-        if name in keys and name != "brush_px":
+        if name in keys:
             self.context.settings.set(keys[name], getattr(self.options, name))
-
-    def _count_pixels(self) -> None:
-        """Keep the name of the current class true to the image; cheap, and only when nothing moves."""
-        self.stateChanged.emit()
 
     def _hovered(self, column: int, row: int) -> None:
         document = self.session.document
@@ -360,7 +351,6 @@ class Workspace(QWidget):
         self.context.settings.set("canvas.brush_px", float(self.options.brush_px))
         self.review.close()
         self.canvas.set_document(None)
-        self._count_timer.stop()
         self.thumbnails.close()
         self.loader.close()
         self.worker.close()

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QStringListModel, Qt, QTimer, Signal
+from PySide6.QtCore import (
+    QItemSelectionModel,
+    QModelIndex,
+    QPoint,
+    QStringListModel,
+    Qt,
+    QTimer,
+    QUrl,
+    Signal,
+)
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
     QCompleter,
     QLineEdit,
     QListView,
+    QMenu,
     QStackedWidget,
     QWidget,
 )
 
 from app.domain.project import Project, Sort
 from app.domain.search import SearchError, complete
+from app.domain.status import Status
 from app.services.thumbnails import ThumbnailLoader
 from app.ui.panels.browser_delegate import BrowserDelegate
 from app.ui.panels.browser_model import ID_ROLE, BrowserModel
 from app.ui.texts import plural, tr
 from app.ui.theme import icon
+from app.ui.theme.tokens import STATUS_COLOURS, STATUS_ICONS
 from app.ui.widgets.basics import EmptyState, column, icon_button, label, row
 
 _SEARCH_DELAY_MS = 120
@@ -35,13 +49,22 @@ _SORTS: tuple[tuple[Sort, str, bool], ...] = (
 )
 
 
+_MENU: tuple[tuple[Status, str], ...] = (
+    (Status.ACCEPTED, "Accept"),
+    (Status.REJECTED, "Reject"),
+    (Status.REFERENCE, "Use as reference"),
+)
+"""What the context menu does with the selected images."""
+
+
 class BrowserPanel(QWidget):
     """All images of the project; emits the one to open."""
 
     opened = Signal(int)
     """Image id to show in the canvas."""
     selectionChanged = Signal()  # noqa: N815
-    gridChanged = Signal(bool)  # noqa: N815
+    statusAsked = Signal(object, object)  # noqa: N815
+    """Ids and the `Status` they shall get."""
 
     def __init__(self, project: Project, thumbnails: ThumbnailLoader, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -107,6 +130,8 @@ class BrowserPanel(QWidget):
         view.clicked.connect(self._clicked)
         view.activated.connect(self._clicked)
         view.selectionModel().selectionChanged.connect(lambda _new, _old: self.selectionChanged.emit())
+        view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        view.customContextMenuRequested.connect(self._menu)
         self._visible_timer = QTimer(self, singleShot=True, interval=_VISIBLE_DELAY_MS)
         self._visible_timer.timeout.connect(self._tell_visible)
         view.verticalScrollBar().valueChanged.connect(lambda _value: self._visible_timer.start())
@@ -151,7 +176,6 @@ class BrowserPanel(QWidget):
         if current.isValid():
             self.view.scrollTo(current)
         self._visible_timer.start()
-        self.gridChanged.emit(grid)
 
     def set_sort(self, sort: Sort) -> None:
         """Choose the order."""
@@ -196,6 +220,25 @@ class BrowserPanel(QWidget):
 
     def _clicked(self, index: QModelIndex) -> None:
         self.opened.emit(int(index.data(ID_ROLE)))
+
+    def _menu(self, where: QPoint) -> None:
+        ids = self.selected_ids()
+        if not ids:
+            return
+        menu = QMenu(self)
+        title = plural(len(ids), "{n} image", "{n} images")
+        menu.addSection(title)
+        for status, text in _MENU:
+            picture = icon(STATUS_ICONS[status], STATUS_COLOURS[status])
+            menu.addAction(picture, tr(text), partial(self.statusAsked.emit, ids, status))
+        menu.addSeparator()
+        show = menu.addAction(icon("mdi6.folder-open-outline"), tr("Show in the file manager"))
+        show.triggered.connect(lambda: self._show_file(ids[0]))
+        menu.exec(self.view.viewport().mapToGlobal(where))
+        menu.deleteLater()
+
+    def _show_file(self, image_id: int) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._project.image_path(image_id).parent)))
 
     def show_current(self, image_id: int) -> None:
         """Mark the image that the canvas shows and bring it into view."""

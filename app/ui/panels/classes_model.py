@@ -10,7 +10,6 @@ from app.domain.classes import ClassTable, LabelClass
 
 Index = QModelIndex | QPersistentModelIndex
 CLASS_ROLE = Qt.ItemDataRole.UserRole
-PIXELS_ROLE = Qt.ItemDataRole.UserRole + 1
 _MIME = "application/x-coordlabel-class"
 
 
@@ -24,7 +23,6 @@ class ClassesModel(QAbstractListModel):
     def __init__(self) -> None:
         super().__init__()
         self._classes: tuple[LabelClass, ...] = ()
-        self._pixels: dict[int, int] = {}
 
     def set_table(self, table: ClassTable) -> None:
         """Show another table of classes."""
@@ -37,12 +35,6 @@ class ClassesModel(QAbstractListModel):
         self._classes = table.classes
         self.endResetModel()
 
-    def set_pixels(self, pixels: dict[int, int]) -> None:
-        """Show how many pixels each class has in the open image."""
-        self._pixels = pixels
-        if self._classes:
-            self.dataChanged.emit(self.index(0), self.index(len(self._classes) - 1), [PIXELS_ROLE])
-
     def row_of(self, class_id: int) -> int:
         """Return the row of a class, -1 when it does not exist."""
         return next((i for i, c in enumerate(self._classes) if c.id == class_id), -1)
@@ -52,7 +44,7 @@ class ClassesModel(QAbstractListModel):
         return 0 if parent.isValid() else len(self._classes)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        """Return name, class or pixel count."""
+        """Return name or class."""
         if not index.isValid() or not 0 <= index.row() < len(self._classes):
             return None
         found = self._classes[index.row()]
@@ -60,8 +52,6 @@ class ClassesModel(QAbstractListModel):
             return found.name
         if role == CLASS_ROLE:
             return found
-        if role == PIXELS_ROLE:
-            return self._pixels.get(found.id, 0)
         return None
 
     def setData(self, index: Index, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:  # noqa: N802

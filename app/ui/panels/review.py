@@ -154,6 +154,10 @@ class ReviewController(QObject):
         """Return the image that would help the others most as a reference."""
         return suggest_next(self._session.project)
 
+    def name(self, image_id: int) -> str:
+        """Return what an image is called."""
+        return self._session.project.row(image_id).path
+
     def position_text(self) -> str:
         """Return where the review stands, in words."""
         counts = self.counts()

@@ -122,12 +122,13 @@ class ReviewBar(QFrame):
             part.setVisible(found is not None)
         self._go.setVisible(found is not None and not here)
         if found is not None:
+            name = self._controller.name(found.image_id)
             text = (
-                tr("Correct this one and use it as a reference: {reason}")
+                tr("Worth correcting and using as a reference")
                 if here
-                else tr("Label next: {reason}")
+                else tr("Label next: {name}", name=name)
             )
-            self._suggestion.setText(text.format(reason=tr(found.reason)))
+            self._suggestion.setText(f"{text}  ·  {tr(found.reason)}")
 
     @property
     def suggested(self) -> int | None:

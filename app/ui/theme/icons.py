@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import qtawesome
-from PySide6.QtGui import QColor, QIcon
+from PySide6.QtCore import QRect, QSize
+from PySide6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPixmap
 
 from app.ui.theme.tokens import LIGHT, Tokens
 
 _state: dict[str, Tokens] = {"tokens": LIGHT}
 _cache: dict[tuple[str, str, str], QIcon] = {}
+
+
+class _Engine(QIconEngine):
+    """Draws an icon of the font once a size; for no size at all, as squeezed buttons ask, nothing."""
+
+    def __init__(self, drawn: QIcon) -> None:
+        super().__init__()
+        self._drawn = drawn
+        self._pixmaps: dict[tuple[int, int, QIcon.Mode, QIcon.State], QPixmap] = {}
+
+    def clone(self) -> QIconEngine:
+        return _Engine(self._drawn)
+
+    def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
+        if rect.isEmpty():
+            return
+        ratio = painter.device().devicePixelRatioF()
+        picture = self.pixmap(rect.size() * ratio, mode, state)
+        painter.drawPixmap(rect, picture)
+
+    def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
+        if size.isEmpty():
+            return QPixmap()
+        key = (size.width(), size.height(), mode, state)
+        if key not in self._pixmaps:
+            self._pixmaps[key] = self._drawn.pixmap(size, 1.0, mode, state)
+        return self._pixmaps[key]
 
 
 def use_tokens(tokens: Tokens) -> None:
@@ -34,7 +62,8 @@ def icon(name: str, token: str = "text") -> QIcon:
     tokens = _state["tokens"]
     key = (name, token, tokens.name)
     if key not in _cache:
-        _cache[key] = qtawesome.icon(
-            name, color=getattr(tokens, token), color_disabled=tokens.faint, color_on=getattr(tokens, token)
+        tint = getattr(tokens, token)
+        _cache[key] = QIcon(
+            _Engine(qtawesome.icon(name, color=tint, color_disabled=tokens.faint, color_on=tint))
         )
     return _cache[key]

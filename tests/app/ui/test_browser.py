@@ -37,7 +37,7 @@ def model(qapp: QApplication, project: Project) -> Iterator[BrowserModel]:
 def panel(qapp: QApplication, project: Project) -> Iterator[BrowserPanel]:
     thumbnails = ThumbnailLoader(project)
     made = BrowserPanel(project, thumbnails)
-    made.resize(260, 500)
+    made.resize(340, 500)
     made.load()
     made.show()
     qapp.processEvents()
