@@ -20,6 +20,7 @@ TILE_PX = 256
 
 _HEADER = struct.Struct("<IQ")
 _PATCH = struct.Struct("<6I")
+_MAX_PIXELS = 1 << 32
 _LEVEL = 1  # strokes are saved while the person goes on painting: speed before size
 
 
@@ -200,9 +201,10 @@ class Edit:
                 position += _PATCH.size
                 body = data[position : position + old + new]
                 position += old + new
-                if len(body) != old + new:
+                box = Box(*corners)
+                if len(body) != old + new or box.is_empty:
                     raise _damaged()
-                patches.append(Patch(Box(*corners), body[:old], body[old:]))
+                patches.append(Patch(box, body[:old], body[old:]))
                 around = around.union(patches[-1].box)
         except struct.error as error:
             raise _damaged() from error
@@ -294,6 +296,8 @@ def _pack(values: LabelMap) -> bytes:
 
 
 def _unpack(data: bytes, box: Box) -> LabelMap:
+    if box.is_empty or box.area > _MAX_PIXELS:
+        raise _damaged()
     expander = zlib.decompressobj()
     try:
         # one byte more than allowed shows a lying header without expanding a bomb

@@ -21,7 +21,7 @@ FIELDS: tuple[Field, ...] = ("name", "status", "score", "label", "is")
 FLAGS = ("human", "machine", "missing", "labelled", "failed")
 _NUMBER = re.compile(r"^(<=|>=|<|>|=)?\s*([0-9]*\.?[0-9]+)(%?)$")
 _RANGE = re.compile(r"^([0-9]*\.?[0-9]+)\.\.([0-9]*\.?[0-9]+)$")
-_WORD = re.compile(r'(-?)(?:(\w+):)?("[^"]*"?|\S+)')
+_WORD = re.compile(r'(-?)(?:(\w+):("[^"]*"?|\S*)|("[^"]*"?|\S+))')
 COMPARISONS = {
     "<": operator.lt,
     "<=": operator.le,
@@ -69,7 +69,7 @@ def parse(text: str) -> Query:
     """
     terms = []
     for match in _WORD.finditer(text):
-        minus, field, value = match.groups()
+        minus, field, of_field, alone = match.groups()
         if field is not None and field.lower() not in FIELDS:
             raise SearchError(
                 f"there is no search word {field}:",
@@ -77,7 +77,10 @@ def parse(text: str) -> Query:
                 expected=", ".join(f"{name}:" for name in FIELDS),
                 remedy="put names that hold a colon into quotes",
             )
-        terms.append(_term((field or "text").lower(), value.strip('"'), bool(minus), match.start()))
+        value = (alone if field is None else of_field).strip('"')
+        if not value:
+            raise SearchError("a search word without a value", position=match.start(), expected="a value")
+        terms.append(_term((field or "text").lower(), value, bool(minus), match.start()))
     return Query(tuple(terms))
 
 

@@ -70,8 +70,9 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     assert not _left(before), f"threads left behind: {_left(before)}"
     application = QApplication.instance()
     if isinstance(application, QApplication):
-        gc.collect()
-        settle()
+        if application.topLevelWidgets():  # collecting takes a while: only where it can matter
+            gc.collect()
+            settle()
         windows = [w for w in application.topLevelWidgets() if w.isVisible() or w.parent() is None]
         names = [repr(w) for w in windows]
         for window in windows:

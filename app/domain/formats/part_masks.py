@@ -55,7 +55,7 @@ class PartMasks:
         return (0.6 if grouped else 0.0) + (0.3 if folder.name == MASK_FOLDER else 0.0)
 
     def read(self, path: Path, known_stems: Collection[str] = ()) -> Source:
-        """Find the masks below ``path``, without reading them; parts that overlap are painted in alphabetical order.
+        """Find the masks below ``path``, without reading them; where parts overlap, the later name wins.
 
         Args:
             path: The folder, with masks in it, in ``masks``, or in numbered folders.
@@ -150,7 +150,7 @@ def _read_mask(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
 
 
 def split_name(stem: str, known_stems: Collection[str]) -> tuple[str, str]:
-    """Split ``00012_l_eye`` into image and part: after the longest known image name, else after the first underscore.
+    """Split ``00012_l_eye`` into image and part, after the longest known image name or the first underscore.
 
     Numbers count as known without leading zeros, since image 12 goes with the masks of 00012.
     """

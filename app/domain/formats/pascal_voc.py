@@ -95,7 +95,7 @@ class PascalVoc:
 
 
 def _share(stem: str) -> float:
-    """Return a number in [0, 1) that depends on the name alone: an image stays in its list when others come."""
+    """Return a number in [0, 1) by the name alone: an image stays in its list when others come."""
     return int.from_bytes(hashlib.sha256(stem.encode()).digest()[:4], "big") / 2**32
 
 

@@ -10,12 +10,12 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from app.domain.classes import ImportClasses, MergeClasses, table_from_names
+from app.domain.edits import Edit
 from app.domain.formats import FORMATS, export, export_report, import_labels, import_report
 from app.domain.formats.base import ExportItem, ExportOptions, plain_name, stems
 from app.domain.formats.part_masks import split_name
 from app.domain.palette import voc_palette
 from app.domain.project import Commit, Project
-from app.domain.edits import Edit
 from app.domain.status import Status
 from coordgan_core.errors import LabelError
 from tests.app.conftest import write_images
@@ -34,7 +34,9 @@ def give_labels(project: Project, image_id: int, labels: np.ndarray) -> None:
     name=st.sampled_from(sorted(FORMATS)),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_pixel_comes_back(tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, name: str) -> None:
+def test_every_pixel_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, name: str
+) -> None:
     out = tmp_path_factory.mktemp("out")
     table = table_from_names(["l eye", "nose", "l_eye", "Mund/Lippe"])
     item = ExportItem(1, "x_1.png", "x_1", out / "none.png", lambda: labels)
@@ -47,7 +49,11 @@ def test_every_pixel_comes_back(tmp_path_factory: pytest.TempPathFactory, labels
     source = FORMATS[name].read(out, ["x_1"])
     assert [i.key for i in source.items] == ["x_1"]
     back = source.items[0].load()
-    ids = {i: next(c.id for c in table.classes if plain_name(c.name) == n or c.name == n) for i, n in source.names.items() if i}
+    ids = {
+        i: next(c.id for c in table.classes if plain_name(c.name) == n or c.name == n)
+        for i, n in source.names.items()
+        if i
+    }
     mapped = np.zeros_like(back)
     for old, new in ids.items():
         mapped[back == old] = new
@@ -55,8 +61,17 @@ def test_every_pixel_comes_back(tmp_path_factory: pytest.TempPathFactory, labels
 
 
 def test_voc_palette_is_that_of_the_challenge() -> None:
-    known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 15: (192, 128, 128),
-             20: (0, 64, 128), 21: (128, 64, 128), 255: (224, 224, 192)}  # fmt: skip
+    known = {
+        0: (0, 0, 0),
+        1: (128, 0, 0),
+        2: (0, 128, 0),
+        3: (128, 128, 0),
+        4: (0, 0, 128),
+        15: (192, 128, 128),
+        20: (0, 64, 128),
+        21: (128, 64, 128),
+        255: (224, 224, 192),
+    }
     assert {i: tuple(voc_palette()[i].tolist()) for i in known} == known
 
 
@@ -65,7 +80,9 @@ def test_voc_layout(project: Project, tmp_path: Path) -> None:
     for image in ids:
         give_labels(project, image, np.full((32, 48), image % 2 + 1, np.uint8))
     out = tmp_path / "voc"
-    events = list(export(project, [int(i) for i in project.ids()], "pascal-voc", out, ExportOptions(copy_images=True)))
+    events = list(
+        export(project, [int(i) for i in project.ids()], "pascal-voc", out, ExportOptions(copy_images=True))
+    )
     assert [e.done for e in events] == [1, 2]
     with Image.open(out / "SegmentationClass/image0.png") as image:
         assert image.mode == "P"
@@ -155,7 +172,11 @@ def test_images_of_one_stem_are_exported_apart_and_found_again(tmp_path: Path) -
             assert np.array_equal(project.labels(image), labels)
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), unique=True, max_size=8))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12), unique=True, max_size=8
+    )
+)
 def test_stems_are_unique_plain_names(paths: list[str]) -> None:
     found = stems(paths)
     assert len({f.casefold() for f in found}) == len(paths)
