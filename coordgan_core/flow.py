@@ -105,6 +105,8 @@ class AlignConfig:
     """A flow is tried on each of these structure images; the one that aligns all of them best is kept."""
     max_flow_px: float = 12.0
     """Longer displacements are cut to this length."""
+    smooth_px: float = 0.0
+    """Standard deviation of the Gaussian that smooths the flow; 0 leaves it."""
     min_gain: float = 0.02
     """Smallest rise of the mean correlation of the structure images for a flow to be kept."""
 
@@ -122,7 +124,7 @@ class Aligned:
 class Aligner:
     """Residual alignment of queries with one reference.
 
-    The reference's structure images are carried to the query through both correspondence maps; a short DIS flow
+    The reference's structure images are carried to the query through both maps; a short DIS flow
     from the query to them corrects the query's map. The result is kept only if it makes the structure images
     correlate better.
 
@@ -140,14 +142,17 @@ class Aligner:
         self._atlas.splat(self._grown(correspondence)[0], structures)
 
     def align(self, correspondence: torch.Tensor, image: Image) -> Aligned:
-        """Correct the map ``[2, h, w]`` of a query ``uint8 [H, W, 3]``; the result is ``[2, size, size]``."""
+        """Correct the map ``[2, h, w]`` of a query ``uint8 [H, W, 3]``; returns ``[2, size, size]``."""
         query = self._structures(image)
         start = self._grown(correspondence)
         carried = self._carry(start)
         before = _mean_correlation(query, carried)
         best, after = start, before
         for ours, theirs in zip(query, carried, strict=True):
-            x, y = _positions(self._limit(dis_flow(ours, theirs)))
+            flow = dis_flow(ours, theirs)
+            if self.config.smooth_px > 0:
+                flow = np.asarray(cv2.GaussianBlur(flow, (0, 0), self.config.smooth_px), np.float32)
+            x, y = _positions(self._limit(flow))
             field = coords.to_normalised(torch.from_numpy(np.stack([x, y])), self.config.size)
             candidate = coords.compose(start, field[None])
             score = _mean_correlation(query, self._carry(candidate))
