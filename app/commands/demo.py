@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -47,6 +48,7 @@ def demo(
     sample = copy_sample(out)
     result = out / "labelled"
     done = propagate(sample, result)
+    make_project(sample, result)
     report = {
         "images": str(sample.images),
         "reference": str(sample.reference),
@@ -60,7 +62,7 @@ def demo(
     if as_json:
         print_json(report)
     else:
-        _print(report)
+        _print(report, sample)
     if window and not as_json and has_window():
         from app.commands.window import open_window
 
@@ -111,6 +113,37 @@ def propagate(sample: Sample, out: Path) -> dict[str, int]:
     return done
 
 
+def make_project(sample: Sample, result: Path) -> None:
+    """Put the reference and the results into a project of the sample's images, for the window; once only."""
+    from app.domain.classes import ClassTable, LabelClass
+    from app.domain.project import Project, find_project
+    from app.domain.status import Status
+    from app.domain.storage.batches import Result
+    from coordgan_core.labels import LabelClasses, read_confidence, read_label_map
+
+    if find_project(sample.images) is not None:
+        return
+    named = LabelClasses.load(sample.classes).classes
+    with Project.create(sample.images) as project:
+        project.set_classes(ClassTable(tuple(LabelClass(c.id, c.name, c.color) for c in named)))
+        for _ in project.scan():
+            pass
+        batch = project.batches.begin("import", "The sample's reference")
+        reference = project.find(sample.reference.name)
+        if reference is not None:
+            labels = read_label_map(sample.labels)
+            project.batches.write_labels(batch, reference, labels, status=Status.REFERENCE)
+        project.batches.finish(batch)
+        batch = project.batches.begin("propagation", "Propagate")
+        for path, entry in json.loads((result / "propagation.json").read_text())["images"].items():
+            image, name = project.find(path), Path(path).with_suffix(".png")
+            if image is not None:
+                labels = read_label_map(result / "labels" / name)
+                confidence = read_confidence(result / "confidence" / name)
+                project.batches.write_result(batch, image, Result(labels, confidence, entry.get("score")))
+        project.batches.finish(batch)
+
+
 def quality(sample: Sample, labels: Path) -> float:
     """Return the mean IoU, with background, of all images but the reference against the exact label maps."""
     from coordgan_core.labels import LabelClasses, read_label_map
@@ -131,7 +164,7 @@ def has_window() -> bool:
     return importlib.util.find_spec("app.launch") is not None and has_display(os.environ, sys.platform)
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print(report: dict[str, Any], sample: Sample) -> None:
     print_line(f"One labelled image:   {report['reference']}")
     print_line(f"Images labelled:      {report['labelled']} now, {report['already_done']} before")
     print_line(f"Label maps:           {report['labels']}")
@@ -139,3 +172,4 @@ def _print(report: dict[str, Any]) -> None:
     print_line(f"To look at:           {report['contact_sheet']}")
     print_line(f"Against exact masks:  mean IoU {report['miou']:.3f}, with background")
     print_line(f"Time:                 {report['seconds']} s")
+    print_line(f"In the window:        coordlabel {sample.images}")

@@ -10,6 +10,8 @@ from PIL import Image
 
 from app.cli import main
 from app.commands import demo
+from app.domain.project import Project
+from app.domain.status import Status
 from coordgan_core.config import EmbeddingConfig
 from coordgan_core.models.coordgan import CoordGAN
 from coordgan_core.snapshot import ModelCard, save_model
@@ -110,5 +112,9 @@ def test_the_demo_labels_the_sample(
     assert 0.0 < first["miou"] < 1.0
     assert len(list(Path(first["labels"]).glob("*.png"))) == 24
     assert Path(first["contact_sheet"]).is_file()
+    with Project.open(first["images"]) as project:
+        assert project.counts()[Status.REFERENCE] == 1
+        assert project.counts()[Status.PROPAGATED] == 23
+        assert "hair" in project.classes.names
     assert main(["demo", "--out", str(out), "--no-window"]) == 0
     assert "0 now, 24 before" in capsys.readouterr().out
