@@ -105,8 +105,10 @@ class AlignConfig:
     """A flow is tried on each of these structure images; the one that aligns all of them best is kept."""
     max_flow_px: float = 12.0
     """Longer displacements are cut to this length."""
-    smooth_px: float = 0.0
-    """Standard deviation of the Gaussian that smooths the flow; 0 leaves it."""
+    gate_px: float = 3.0
+    """Neighbourhood in which a flow must lower the difference to be applied; 0 applies it everywhere."""
+    gate_slope: float = 6.0
+    """How fast a flow is let in with the share of the difference that it removes."""
     min_gain: float = 0.02
     """Smallest rise of the mean correlation of the structure images for a flow to be kept."""
 
@@ -149,16 +151,26 @@ class Aligner:
         before = _mean_correlation(query, carried)
         best, after = start, before
         for ours, theirs in zip(query, carried, strict=True):
-            flow = dis_flow(ours, theirs)
-            if self.config.smooth_px > 0:
-                flow = np.asarray(cv2.GaussianBlur(flow, (0, 0), self.config.smooth_px), np.float32)
-            x, y = _positions(self._limit(flow))
+            x, y = _positions(self._limit(dis_flow(ours, theirs)))
             field = coords.to_normalised(torch.from_numpy(np.stack([x, y])), self.config.size)
             candidate = coords.compose(start, field[None])
+            if self.config.gate_px > 0:
+                candidate = start + self._gate(query, carried, self._carry(candidate)) * (candidate - start)
             score = _mean_correlation(query, self._carry(candidate))
             if score >= max(after, before + self.config.min_gain):
                 best, after = candidate, score
         return Aligned(best[0], best is not start, before, after)
+
+    def _gate(self, query: Image, before: Image, after: Image) -> torch.Tensor:
+        """Return in [0, 1], ``[size, size]``, how much structures around each pixel have come closer."""
+
+        def blurred(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            return np.asarray(cv2.GaussianBlur(values, (0, 0), self.config.gate_px), np.float32)
+
+        ours = query.astype(np.float32)
+        old, new = (blurred(np.abs(ours - other).mean(0)) for other in (before, after))
+        removed = (old - new) / (old + 4.0)  # 4 of 255 is noise
+        return torch.from_numpy(blurred(np.clip(self.config.gate_slope * removed, 0.0, 1.0)))
 
     def _structures(self, image: Image) -> Image:
         small = resize(image, self.config.size, self.config.size)

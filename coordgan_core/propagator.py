@@ -71,8 +71,8 @@ class PropagationOptions:
     atlas: AtlasConfig = field(default_factory=AtlasConfig)
     refine: RefineConfig | None = field(default_factory=RefineConfig)
     """None keeps the raw result."""
-    align: AlignConfig | None = None
-    """Residual alignment; helps where images of the category look alike, as X-rays do."""
+    align: AlignConfig | None = field(default_factory=AlignConfig)
+    """Residual alignment; None trusts the maps as they are."""
     reliability_weights: bool = True
     """Pixels of references count by the reliability of their map."""
     keep_raw: bool = True

@@ -50,7 +50,7 @@ def evaluate(
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the comparison, pixels.")] = 128,
     limit: Annotated[int, typer.Option(min=0, help="Queries, evenly spread; 0 for all.")] = 0,
     classes: Annotated[Path | None, typer.Option(help="classes.json; found by itself beside labels.")] = None,
-    align: Align = False,
+    align: Align = True,
     refine: RefineLabels = True,
     device: Device = "auto",
     as_json: Json = False,

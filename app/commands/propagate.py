@@ -40,7 +40,7 @@ def propagate(
     images: Annotated[Path, typer.Option(help="Folder of the images, sub-folders included.")],
     out: Annotated[Path, typer.Option(help="Folder for label maps, confidences and contact sheet.")],
     classes: Annotated[Path | None, typer.Option(help="classes.json with names and colours.")] = None,
-    align: Align = False,
+    align: Align = True,
     refine: RefineLabels = True,
     device: Device = "auto",
     as_json: Json = False,
