@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.domain.project import Project
 from app.services.image_loader import ImageLoader
@@ -15,6 +15,8 @@ from app.services.tasks import Worker
 from app.ui.canvas.pyramid import Pyramid, shrink
 
 _KEPT = 6
+_LOOK_MS = 60
+_LOOKS = 200
 
 
 class ImageStore(QObject):
@@ -32,6 +34,10 @@ class ImageStore(QObject):
         self._worker = worker
         self._pyramids: OrderedDict[int, Pyramid] = OrderedDict()
         self._shrinking: set[int] = set()
+        self._awaited: list[int] = []
+        self._looks = 0
+        self._look_again = QTimer(self, interval=_LOOK_MS)
+        self._look_again.timeout.connect(self._take_prefetched)
         loader.loaded.connect(self._loaded)
         loader.failed.connect(self.failed)
 
@@ -48,8 +54,25 @@ class ImageStore(QObject):
 
     def prefetch(self, image_ids: Iterable[int]) -> None:
         """Load and shrink these images before anybody asks."""
-        missing = [i for i in image_ids if i not in self._pyramids]
-        self._loader.prefetch([(i, self._project.image_path(i)) for i in missing])
+        self._awaited = [i for i in image_ids if i not in self._pyramids]
+        self._loader.prefetch([(i, self._project.image_path(i)) for i in self._awaited])
+        self._looks = 0
+        if self._awaited:
+            self._look_again.start()
+
+    def _take_prefetched(self) -> None:
+        """Shrink what the loader has decoded ahead; it tells nobody when it has."""
+        still = []
+        for image_id in self._awaited:
+            array = self._loader.get(image_id)
+            if array is None:
+                still.append(image_id)
+            elif image_id not in self._pyramids:
+                self._keep(image_id, Pyramid(array))
+        self._awaited = still
+        self._looks += 1
+        if not still or self._looks >= _LOOKS:
+            self._look_again.stop()
 
     def _loaded(self, image_id: int, array: NDArray[np.uint8]) -> None:
         known = self._pyramids.get(image_id)
@@ -81,5 +104,6 @@ class ImageStore(QObject):
 
     def clear(self) -> None:
         """Forget everything."""
+        self._look_again.stop()
         self._pyramids.clear()
         self._loader.clear()

@@ -66,6 +66,7 @@ class Workspace(QWidget):
         self.problem.hide()
         self._image_id = -1
         self._only_background = False
+        self._had_classes = False
         self._lay_out()
         self._connect()
         self._take_settings()
@@ -99,6 +100,7 @@ class Workspace(QWidget):
         canvas.hovered.connect(self._hovered)
         canvas.left.connect(lambda: self.hovered.emit("", ""))
         canvas.said.connect(self.said)
+        canvas.classNeeded.connect(self.classes.ask_first)
         canvas.toolChanged.connect(self.options_bar.show_tool)
         self.options.changed.connect(self._option_changed)
         self.options_bar.opacityChanged.connect(self._opacity_changed)
@@ -275,8 +277,9 @@ class Workspace(QWidget):
         self.review.set_classes(classes)
         self.classes.refresh()
         self.thumbnails.invalidate(self.browser.visible_ids())
-        if classes.get(self.options.class_id) is None:
-            self.options.pick_class(classes.ids[-1])
+        if classes.get(self.options.class_id) is None or (not self._had_classes and len(classes.ids) > 1):
+            self.options.pick_class(classes.ids[min(1, len(classes.ids) - 1)])
+        self._had_classes = len(classes.ids) > 1
         self._apply_rules()
         self.options_bar.show_class(classes.get(self.options.class_id))
 
@@ -351,6 +354,7 @@ class Workspace(QWidget):
         self.context.settings.set("canvas.brush_px", float(self.options.brush_px))
         self.review.close()
         self.canvas.set_document(None)
+        self.images.clear()
         self.thumbnails.close()
         self.loader.close()
         self.worker.close()

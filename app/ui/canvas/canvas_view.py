@@ -27,6 +27,8 @@ class CanvasView(ImageView):
     said = Signal(str)
     """Something for the status bar."""
     toolChanged = Signal(str)  # noqa: N815
+    classNeeded = Signal()  # noqa: N815
+    """Someone wants to paint, and there is no class yet."""
 
     def __init__(self, options: ToolOptions, worker: Worker, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -165,6 +167,8 @@ class CanvasView(ImageView):
         alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
         if event.button() == Qt.MouseButton.RightButton and alt:
             self._sizing = (event.position(), self.options.brush_px)
+        elif self._classes is not None and len(self._classes.ids) < 2 and self.tool.name != "pick":
+            self.classNeeded.emit()
         elif event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton):
             self._button = event.button()
             self.tool.press(self._pointer(event, self._button))

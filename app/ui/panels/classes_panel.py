@@ -5,7 +5,17 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import (
+    QEvent,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QRect,
+    QRectF,
+    QSize,
+    Qt,
+    QTimer,
+)
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -27,7 +37,7 @@ from app.ui.canvas.options import ToolOptions
 from app.ui.panels.classes_model import CLASS_ROLE, ClassesModel
 from app.ui.texts import plural, tr
 from app.ui.theme import colour, icon
-from app.ui.widgets.basics import button, column, row
+from app.ui.widgets.basics import EmptyState, button, column, row
 
 Index = QModelIndex | QPersistentModelIndex
 _HEIGHT = 32
@@ -163,7 +173,15 @@ class ClassesPanel(QWidget):
         add = button(tr("Add class"), self.ask_new, kind="quiet", icon_name="mdi6.plus")
         foot = row(add, None)
         foot.setContentsMargins(8, 0, 8, 6)
-        self.setLayout(column(self.view, foot, spacing=2))
+        self._hint = EmptyState(
+            "mdi6.palette-outline",
+            tr("No classes yet"),
+            tr("Add the parts that you want to label."),
+            compact=True,
+        )
+        layout = column(self.view, self._hint, foot, spacing=2)
+        layout.setStretch(0, 1)
+        self.setLayout(layout)
         self.setMinimumWidth(200)
         options.changed.connect(self._option_changed)
         self.refresh()
@@ -172,6 +190,7 @@ class ClassesPanel(QWidget):
         """Show the classes as the project has them now."""
         classes = self._session.project.classes
         self.model.set_table(classes)
+        self._hint.setVisible(len(classes.ids) < 2)
         made = classes.by_name(self._awaited) if self._awaited else None
         if made is not None:
             self._awaited = ""
@@ -215,6 +234,10 @@ class ClassesPanel(QWidget):
         name, accepted = QInputDialog.getText(self, tr("Add class"), tr("Name of the part"))
         if accepted and name.strip():
             self.add(name.strip())
+
+    def ask_first(self) -> None:
+        """Ask for the first class, once the mouse button that wanted to paint is up again."""
+        QTimer.singleShot(0, self, self.ask_new)
 
     def add(self, name: str) -> None:
         """Add a class and make it the current one."""
