@@ -59,10 +59,10 @@ class Session:
         self.config = folder.settings.config
         self.names = self.config.train.stages
         batch = self.config.train.batch
-        if batch % group.world:
+        if batch % (2 * group.world):  # losses pair the images of a process up
             raise ConfigError(
-                f"a batch of {batch} images is to be shared by {group.world} processes",
-                expected=f"a multiple of {group.world}",
+                f"train.batch is {batch}, for {group.world} process{'es' if group.world > 1 else ''}",
+                expected=f"a multiple of {2 * group.world}: an even number for each process",
                 remedy="choose another batch",
             )
         self.plan = group.share(folder.plan())

@@ -457,3 +457,8 @@ def test_a_training_slower_than_planned_ends_with_its_time(
 def test_shares_must_fit_the_stages(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="2 positive numbers"):
         run_whole(images, tmp_path / "run", **{"train.stage_shares": [1.0]})
+
+
+def test_an_odd_batch_is_refused(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="an even number for each process"):
+        run_whole(images, tmp_path / "run", **{"train.batch": 3})
