@@ -74,6 +74,10 @@ class Box(NamedTuple):
         )
         return NOWHERE if box.is_empty else box
 
+    def moved(self, dx: int, dy: int) -> Box:
+        """Return the box shifted by ``dx`` columns and ``dy`` rows."""
+        return Box(self.x0 + dx, self.y0 + dy, self.x1 + dx, self.y1 + dy)
+
     @classmethod
     def of(cls, shape: tuple[int, ...]) -> Box:
         """Return the box of a whole array ``[H, W, ...]``."""

@@ -7,7 +7,7 @@ changes, apart from the functions that must look at the whole label map or image
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from app.domain.edits import NOWHERE, Box, Edit, LabelMap, Recorder, bounding_bo
 
 Mask = npt.NDArray[np.bool_]
 Points = Sequence[tuple[float, float]]
+_FIRST_REACH_PX = 128
 
 
 class Region(NamedTuple):
@@ -165,8 +166,10 @@ def flood_region(labels: LabelMap, x: int, y: int, *, contiguous: bool = True) -
     """Return the 4-connected pixels of the class at ``(x, y)``, or all pixels of that class."""
     if not _is_inside(x, y, labels.shape):
         return None
-    same = labels == labels[y, x]
-    return _connected(same, x, y) if contiguous else region_of(same)
+    value = labels[y, x]
+    if not contiguous:
+        return region_of(labels == value)
+    return _grown(x, y, labels.shape, lambda box: labels[box.slices] == value)
 
 
 def wand_region(
@@ -186,11 +189,18 @@ def wand_region(
     colour = image[y, x].astype(np.int16)
     low = np.clip(colour - tolerance, 0, 255).astype(np.uint8)
     high = np.clip(colour + tolerance, 0, 255).astype(np.uint8)
-    alike = np.ones(image.shape[:2], bool)
-    for channel in range(image.shape[2]):
-        values = image[..., channel]
-        alike &= (values >= low[channel]) & (values <= high[channel])
-    return _connected(alike, x, y) if contiguous else region_of(alike)
+
+    def alike(box: Box) -> Mask:
+        part = image[box.slices]
+        found = np.ones(part.shape[:2], bool)
+        for channel in range(part.shape[2]):
+            values = part[..., channel]
+            found &= (values >= low[channel]) & (values <= high[channel])
+        return found
+
+    if not contiguous:
+        return region_of(alike(Box.of(image.shape)))
+    return _grown(x, y, image.shape, alike)
 
 
 def class_region(labels: LabelMap, class_id: int) -> Region | None:
@@ -202,14 +212,35 @@ def _is_inside(x: int, y: int, shape: tuple[int, ...]) -> bool:
     return 0 <= x < shape[1] and 0 <= y < shape[0]
 
 
+def _grown(x: int, y: int, shape: tuple[int, ...], mask_of: Callable[[Box], Mask]) -> Region | None:
+    """Return the 4-connected piece that holds ``(x, y)``, looking no further than it reaches.
+
+    A piece that does not touch the border of the window in which it was searched is whole.
+    """
+    whole, reach = Box.of(shape), _FIRST_REACH_PX
+    while True:
+        window = Box(x - reach, y - reach, x + reach + 1, y + reach + 1).intersect(whole)
+        found = _connected(mask_of(window), x - window.x0, y - window.y0)
+        if found is None:
+            return None
+        box = found.box.moved(window.x0, window.y0)
+        cut = (
+            (box.x0 == window.x0 > 0)
+            or (box.y0 == window.y0 > 0)
+            or (box.x1 == window.x1 < whole.x1)
+            or (box.y1 == window.y1 < whole.y1)
+        )
+        if not cut:
+            return Region(box, found.mask)
+        reach *= 4
+
+
 def _connected(mask: Mask, x: int, y: int) -> Region | None:
     """Return the 4-connected piece of ``mask`` that holds ``(x, y)``."""
     import cv2
 
-    bordered = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint8)
-    bordered[1:-1, 1:-1] = ~mask  # ones are walls to OpenCV's flood fill
-    bordered[[0, -1]] = 1
-    bordered[:, [0, -1]] = 1
+    bordered = np.ones((mask.shape[0] + 2, mask.shape[1] + 2), np.uint8)  # ones are walls to the flood
+    np.logical_not(mask, out=bordered[1:-1, 1:-1].view(bool))
     flat = np.zeros(mask.shape, np.uint8)
     _, _, _, (left, top, width, height) = cv2.floodFill(
         flat, bordered, (x, y), 0, flags=4 | cv2.FLOODFILL_MASK_ONLY | (2 << 8)

@@ -173,7 +173,7 @@ class Project:
         if self.read_only:
             yield ScanProgress(found=self.count(), finished=True)
             return
-        yield from scanning.scan(self.index, self.images_folder, self.folder / "labels")
+        yield from scanning.scan(self.index, self.images_folder, self.folder)
 
     def count(self) -> int:
         """Return how many images there are."""
@@ -381,7 +381,8 @@ class Project:
                     ],
                 )
             self._classes = table
-        write_json(self.folder / "classes.json", table_to_json(table))
+        with contextlib.suppress(CoordError):  # a copy for other programs; the database is what counts
+            write_json(self.folder / "classes.json", table_to_json(table))
 
     def _load_classes(self) -> ClassTable:
         rows = self.database.read("SELECT id, name, color, locked, visible FROM classes ORDER BY position")

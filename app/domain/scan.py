@@ -39,13 +39,14 @@ class ScanProgress:
     finished: bool = False
 
 
-def scan(index: ImageIndex, images: Path, labels: Path) -> Iterator[ScanProgress]:
+def scan(index: ImageIndex, images: Path, project: Path) -> Iterator[ScanProgress]:
     """List ``images`` into the index, then read the sizes of new files from their headers.
 
     Args:
         index: Where the images are entered.
         images: The images folder; hidden folders are passed over.
-        labels: The folder of label maps: images that already have one are entered as edited.
+        project: The project folder, which is passed over too; images that already have a label map in it are
+            entered as edited.
 
     Yields:
         Progress after every batch.
@@ -53,13 +54,13 @@ def scan(index: ImageIndex, images: Path, labels: Path) -> Iterator[ScanProgress
     Raises:
         DataError: The folder cannot be read.
     """
-    labelled = _label_files(labels)
+    labelled = _label_files(project / "labels")
     seen: set[str] = set()
     skipped: list[tuple[str, str]] = []
     batch: list[FoundFile] = []
     added = changed = 0
     size = _FIRST_BATCH
-    for path, entry in walk(images):
+    for path, entry in walk(images, skip=project):
         try:
             path.encode()
             status = entry.stat()
@@ -117,7 +118,7 @@ def measured(images: Path, image_id: int, path: str) -> tuple[int, int, int, str
     return image_id, width, height, ""
 
 
-def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def walk(folder: Path, *, skip: Path | None = None) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield the images below ``folder`` with their relative path (slashes), folder by folder.
 
     Hidden files and folders are passed over, links are followed, and a folder that is reached twice is read
@@ -132,7 +133,8 @@ def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
         prefix, place = waiting.pop()
         try:
             status = place.stat()
-            entries = sorted(os.scandir(place), key=lambda e: e.name)
+            with os.scandir(place) as found:
+                entries = sorted(found, key=lambda e: e.name)
         except OSError as error:
             if prefix:
                 continue
@@ -150,7 +152,7 @@ def walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
                 continue
             if is_image(Path(entry.name)) and not entry.is_dir():
                 yield prefix + entry.name, entry
-            elif entry.is_dir():
+            elif entry.is_dir() and Path(entry.path) != skip:
                 folders.append((f"{prefix}{entry.name}/", Path(entry.path)))
         waiting += reversed(folders)
 

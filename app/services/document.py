@@ -37,6 +37,8 @@ class Document(QObject):
     """The label map was replaced."""
     historyChanged = Signal(int)  # noqa: N815
     """`can_undo` and its like may have changed."""
+    painted = Signal(int)
+    """A new stroke was made (not an undo or redo)."""
     committed = Signal(int, int)
     """Image id and journal sequence of a stroke that is on disk now."""
     saveFailed = Signal(int, str)  # noqa: N815
@@ -191,6 +193,7 @@ class Document(QObject):
             return False
         sequence = self._submit(edit, "do", text)
         self._undo.push(sequence, text, edit)
+        self.painted.emit(self._image_id)
         self.historyChanged.emit(self._image_id)
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -108,6 +109,7 @@ class PropagationJob(Job):
         self._names: dict[int, str] = {}
         self._started = 0.0
         self._after: Callable[[], None] | None = None
+        session.closing.connect(self.close)
 
     # --- what the list of jobs asks
 
@@ -115,7 +117,7 @@ class PropagationJob(Job):
         """Read the references in a worker, then ask the engine."""
         self._set_state(JobState.RUNNING)
         self._started = time.monotonic()
-        self._pool.submit(self._prepare)
+        self._submit(self._prepare)
 
     def pause(self) -> None:
         """Take no more results; the engine waits."""
@@ -138,13 +140,17 @@ class PropagationJob(Job):
         self._drop_held()
         if self.state in (JobState.RUNNING, JobState.PAUSED):
             self._end(JobState.CANCELLED, self._summary())
-            self._pool.submit(self._close_batch)
+            self._submit(self._close_batch)
 
     def close(self) -> None:
-        """Cancel and wait for what is being written."""
+        """Cancel and wait for what is being written; more than once is harmless."""
         self.cancel()
         self._pool.shutdown(wait=True)
         self._mailbox.close()
+
+    def _submit(self, function: Callable[..., None], *values: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the session has been closed meanwhile
+            self._pool.submit(function, *values)
 
     # --- in the worker
 
@@ -258,7 +264,7 @@ class PropagationJob(Job):
 
     def _ask(self, params: dict[str, Any], arrays: dict[str, Any]) -> None:
         if self.state not in (JobState.RUNNING, JobState.PAUSED):
-            self._pool.submit(self._close_batch)
+            self._submit(self._close_batch)
             return
         self._report(JobProgress(0, len(params["queries"])))
         self._call = self._engine.request(
@@ -277,7 +283,7 @@ class PropagationJob(Job):
             self._report(JobProgress(int(reply.data.get("done", 0)), int(reply.data.get("total", 0))))
         elif kind == "result" and isinstance(image_id, int) and "labels" in reply.arrays:
             self._writing += 1
-            self._pool.submit(self._write, image_id, reply)
+            self._submit(self._write, image_id, reply)
         elif kind == "error" and isinstance(image_id, int):
             self._failed_one(image_id, str(reply.data.get("message", "")))
         elif reply.arrays:
@@ -299,7 +305,7 @@ class PropagationJob(Job):
 
     def _failed_one(self, image_id: int, message: str) -> None:
         self._report(JobError(self._names.get(image_id, str(image_id)), message, image_id))
-        self._pool.submit(self._note_failure, image_id, message)
+        self._submit(self._note_failure, image_id, message)
         self._session.tell(Changes(frozenset({image_id})))
         self._failures += 1
         if self._failures >= _STOP and self.state is JobState.RUNNING:
@@ -320,13 +326,13 @@ class PropagationJob(Job):
         if self._after is not None and self._writing == 0 and not self._held:
             after, self._after = self._after, None
             after()
-            self._pool.submit(self._close_batch)
+            self._submit(self._close_batch)
 
     def _fail(self, message: str) -> None:
         self._call = None
         self._drop_held()
         self._end(JobState.FAILED, message)
-        self._pool.submit(self._close_batch)
+        self._submit(self._close_batch)
 
     def _drop_held(self) -> None:
         held, self._held = self._held, []

@@ -77,6 +77,8 @@ class Session(QObject):
     notice = Signal(str)
     failed = Signal(str)
     busyChanged = Signal(bool)  # noqa: N815
+    closing = Signal()
+    """The session is about to end: whatever works on its project must stop now."""
     documentChanged = Signal(object)  # noqa: N815
     """The `Document` that is open now, or None."""
 
@@ -146,6 +148,8 @@ class Session(QObject):
 
     def tell(self, changes: Changes) -> None:
         """Have views refresh, soon: changes of a few milliseconds are told together."""
+        if self._closed:
+            return
         self._pending = changes if self._pending == Changes() else self._pending | changes
         if not self._timer.isActive():
             self._timer.start()
@@ -201,7 +205,8 @@ class Session(QObject):
             undo_bytes=int(self._setting("saving.undo_mb", 256)) << 20,
             parent=self,
         )
-        document.historyChanged.connect(self._on_history)
+        document.painted.connect(lambda _: self._undone.clear())
+        document.historyChanged.connect(lambda _: self.historyChanged.emit())
         return document
 
     def close_image(self) -> None:
@@ -218,11 +223,6 @@ class Session(QObject):
     def prefetch_labels(self, ids: Iterable[int]) -> None:
         """Read label maps that will be opened next, in the background."""
         self._labels.prefetch(list(ids))
-
-    def _on_history(self, _image_id: int) -> None:
-        if self.document is not None and self.document.can_undo and not self.document.can_redo:
-            self._undone.clear()
-        self.historyChanged.emit()
 
     def _on_committed(self, image_id: int, _sequence: int) -> None:
         if image_id in self._leaving and not self._leaving[image_id].unsaved:
@@ -306,6 +306,7 @@ class Session(QObject):
 
         job = ThreadJob(text, run, kind="batch", parent=self.jobs)
         job.can_cancel = job.can_pause = False  # half a merge would be neither
+        self.closing.connect(job.close)
         job.told.connect(self._on_batch_event)
         job.finished.connect(over)
         job.finished.connect(lambda: self.failed.emit(job.message) if job.message else None)
@@ -445,6 +446,7 @@ class Session(QObject):
         if self._closed:
             return True
         self._closed = True
+        self.closing.emit()
         self._timer.stop()
         if self._scan is not None:
             self._scan.close()

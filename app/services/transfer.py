@@ -31,7 +31,9 @@ def start_export(
                 yield event
                 yield JobProgress(event.done, event.total)
 
-    return jobs.start(title, work, kind="export")
+    number = jobs.start(title, work, kind="export")
+    session.closing.connect(jobs.job(number).close)
+    return number
 
 
 def start_import(
@@ -61,6 +63,7 @@ def start_import(
 
     number = jobs.start(title, work, kind="import")
     job = jobs.job(number)
+    session.closing.connect(job.close)
     job.told.connect(lambda changes: session.tell(changes) if isinstance(changes, Changes) else None)
     job.finished.connect(lambda: session.add_batch(batch, title) if batch else None)
     return number

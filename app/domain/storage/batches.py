@@ -8,6 +8,7 @@ counted.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 import time
@@ -22,7 +23,9 @@ from app.domain.edits import LabelMap, pack_labels, unpack_labels
 from app.domain.status import Origin, Status
 from app.domain.storage.database import Database
 from app.domain.storage.label_store import LabelStore, is_protected, state_of
-from coordgan_core.errors import LabelError
+from coordgan_core.errors import CoordError, LabelError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ class Batches:
         finally:
             self._leave(image_id)
         if taken:
-            self._store.flush(image_id)
+            self._flush(image_id)
         return taken
 
     def _write_result(self, batch: int, image_id: int, result: Result, *, refresh_edited: bool) -> bool:
@@ -240,7 +243,7 @@ class Batches:
                 _expect(connection, batch, image_id, status.value, sequence, 0)
         finally:
             self._leave(image_id)
-        self._store.flush(image_id)
+        self._flush(image_id)
         return True
 
     def write_mapping(self, batch: int, image_id: int, table: npt.NDArray[np.uint8]) -> bool:
@@ -255,7 +258,7 @@ class Batches:
         finally:
             self._leave(image_id)
         if changed:
-            self._store.flush(image_id)
+            self._flush(image_id)
         return changed
 
     def _write_mapping(self, batch: int, image_id: int, table: npt.NDArray[np.uint8]) -> bool:
@@ -318,7 +321,7 @@ class Batches:
         finally:
             self._leave(image_id)
         if replaces:
-            self._store.flush(image_id)
+            self._flush(image_id)
         return replaces is not None
 
     def _exchange(self, connection: sqlite3.Connection, batch: int, image_id: int) -> bool | None:
@@ -379,6 +382,13 @@ class Batches:
         row = self._db.one("SELECT path FROM images WHERE id = ?", (image_id,))
         if row is not None:
             self._store.save_confidence(row[0], batch, confidence)
+
+    def _flush(self, image_id: int) -> None:
+        try:
+            self._store.flush(image_id)
+        except CoordError as error:
+            # the journal holds the label map, and the PNG follows at the next opening at the latest
+            _log.warning("a label file could not be written: %s", error)
 
     def _enter(self, image_id: int) -> bool:
         with self._claims_lock:

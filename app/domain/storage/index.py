@@ -146,9 +146,19 @@ class ImageIndex:
             sql, more = _condition(term, class_ids)
             conditions.append(f"NOT ({sql})" if term.negated else f"({sql})")
             values += more
+        parts = [
+            self._sorted([*conditions, *more], values, order) for more, order in _orders(sort, descending)
+        ]
+        return np.concatenate(parts)
+
+    def _sorted(self, conditions: list[str], values: list[Any], order: str) -> npt.NDArray[np.int64]:
         where = " WHERE " + " AND ".join(conditions) if conditions else ""
-        rows = self._db.read(f"SELECT id FROM images{where} ORDER BY {_order(sort, descending)}", values)
-        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        # one text instead of 100,000 rows: several times faster
+        sql = f"SELECT group_concat(id) FROM (SELECT id FROM images{where} ORDER BY {order})"
+        row = self._db.one(sql, values)
+        if row is None or row[0] is None:
+            return np.zeros(0, np.int64)
+        return np.fromstring(str(row[0]), np.int64, sep=",")
 
     def with_class(self, class_id: int) -> list[int]:
         """Return the images whose label map holds a class."""
@@ -269,16 +279,20 @@ def _to_row(row: tuple[Any, ...]) -> ImageRow:
     )
 
 
-def _order(sort: Sort, descending: bool) -> str:  # noqa: FBT001
+def _orders(sort: Sort, descending: bool) -> list[tuple[list[str], str]]:  # noqa: FBT001
+    """Return the parts of a sorted list, each a condition and an order that an index serves."""
     direction = "DESC" if descending else "ASC"
     if sort is Sort.CONFIDENCE:
-        return f"confidence IS NULL, confidence {direction}, sort_key, id"
+        return [
+            (["confidence IS NOT NULL"], f"confidence {direction}, sort_key, id"),
+            (["confidence IS NULL"], "sort_key, id"),
+        ]
     if sort is Sort.STATUS:
-        ranks = " ".join(f"WHEN '{status.value}' THEN {rank}" for rank, status in enumerate(_RANKS))
-        return f"CASE status {ranks} END {direction}, sort_key, id"
+        ranks = reversed(_RANKS) if descending else _RANKS
+        return [([f"status = '{status.value}'"], "sort_key, id") for status in ranks]
     if sort is Sort.DATE:
-        return f"modified {direction}, id {direction}"
-    return f"sort_key {direction}, id {direction}"
+        return [([], f"modified {direction}, id {direction}")]
+    return [([], f"sort_key {direction}, id {direction}")]
 
 
 def _condition(term: Term, class_ids: dict[str, int]) -> tuple[str, list[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -61,6 +62,7 @@ def _lock(handle: int) -> bool:
             import fcntl
 
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        # a file system without locks must not make every project read-only
+        return error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
     return True

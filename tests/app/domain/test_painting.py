@@ -108,6 +108,16 @@ def test_flood_fill_is_the_connected_piece(labels: np.ndarray, data: st.DataObje
     assert flood_region(labels, labels.shape[1], y) is None
 
 
+def test_flood_fill_follows_a_long_snake_through_all_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.domain.label_map._FIRST_REACH_PX", 2)
+    labels = np.zeros((40, 50), np.uint8)
+    for row in range(0, 40, 2):
+        labels[row] = 1
+        labels[row + 1, -1 if row % 4 == 0 else 0] = 1
+    for x, y in ((0, 0), (25, 20), (49, 38)):
+        assert np.array_equal(full_mask(flood_region(labels, x, y), labels.shape), flooded(labels, x, y))
+
+
 def test_wand_compares_every_channel() -> None:
     image = np.zeros((3, 5, 3), np.uint8)
     image[:, 2] = (10, 0, 0)

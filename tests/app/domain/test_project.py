@@ -623,3 +623,10 @@ def test_suggestions_say_why(mixed: Project) -> None:
     suggestion = suggest_next(mixed)
     assert suggestion is not None
     assert mixed.row(suggestion.image_id).name == "image3.png"
+
+
+def test_a_project_folder_among_the_images_is_no_image(images: Path) -> None:
+    with Project.create(images, images / "labelling") as project:
+        list(project.scan())
+        stroke(project, ids_of(project)[0], flush=True)
+        assert list(project.scan())[-1].found == 6

@@ -188,3 +188,21 @@ def test_second_session_is_read_only_and_says_so(session: Session) -> None:
     assert notes
     assert "open in process" in notes[0]
     other.close()
+
+
+def test_undone_batch_can_be_redone_although_the_image_was_painted_before(
+    session: Session, wait_until: WaitUntil
+) -> None:
+    document = session.open_image(first(session))
+    paint_box(session, 0, 0, 5, 5, value=2)
+    session.change_classes(MergeClasses(2, 1))
+    wait_until(lambda: session.undo_text == "Merge two classes")
+    session.undo()
+    wait_until(lambda: (document.labels[:6, :6] == 2).all() and session.undo_text == "Box")
+    assert session.redo_text == "Merge two classes"
+    session.redo()
+    wait_until(lambda: (document.labels[:6, :6] == 1).all())
+    session.undo()
+    wait_until(lambda: (document.labels[:6, :6] == 2).all() and session.can_redo)
+    paint_box(session, 10, 10, 12, 12)
+    assert not session.can_redo
