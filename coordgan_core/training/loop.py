@@ -13,7 +13,7 @@ import torch
 
 from coordgan_core.config import Config, check
 from coordgan_core.data.sampler import ImageSource
-from coordgan_core.errors import DiskFullError
+from coordgan_core.errors import CoordError, DiskFullError
 from coordgan_core.snapshot import inspect
 from coordgan_core.training import outputs
 from coordgan_core.training.distributed import Group, joined
@@ -109,11 +109,12 @@ def _drive(folder: RunFolder, group: Group, *, resumed: bool) -> Iterator[Event]
 def _guarded(folder: RunFolder, group: Group, *, resumed: bool) -> Iterator[Event]:
     """Train; whatever ends it, leave the folder resumable and say in its status what happened."""
     trainer: Trainer | None = None
-    ended = False
+    began, ended = resumed, False
     try:
         begin = time.monotonic()
         source = yield from _load_images(folder, group)
         trainer = Trainer(folder, source, group)
+        began = True
         yield _started(folder, group, source, resumed=resumed)
         for event in trainer.run(spent_sec=time.monotonic() - begin):
             ended = isinstance(event, (Paused, Finished, Discarded))
@@ -125,7 +126,9 @@ def _guarded(folder: RunFolder, group: Group, *, resumed: bool) -> Iterator[Even
             _tell(folder, RunStatus("paused", message="closed"))
         raise
     except BaseException as error:
-        if group.leads:
+        if group.leads and not began and isinstance(error, CoordError):
+            folder.discard()  # so that the same command works once its mistake is corrected
+        elif group.leads:
             state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             _tell(folder, RunStatus(state, message=str(error) or type(error).__name__))
         raise

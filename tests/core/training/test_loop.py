@@ -412,6 +412,7 @@ def test_a_folder_without_images_is_an_error(toy: pytest.MonkeyPatch, tmp_path: 
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no images"):
         run_whole(tmp_path / "empty", tmp_path / "run")
+    assert not (tmp_path / "run").exists()  # the same command works with the right folder
 
 
 def test_changed_images_are_told(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
