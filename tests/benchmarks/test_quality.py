@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from coordgan_core.coords import canonical_grid
+from coordgan_core.data.synthetic import SyntheticCategory, pixel_positions
+from coordgan_core.errors import ModelError
+
+SIDE = 48
+
+
+def true_map(sample):
+    """Return the whole map of a sample, background included."""
+    u, v = sample.deformation.to_canonical(*pixel_positions(SIDE, SIDE))
+    return torch.from_numpy(np.stack([u, v])).float()
+
+
+@pytest.fixture(scope="module")
+def samples():
+    category = SyntheticCategory(3)
+    return [category.sample(i, SIDE) for i in range(3)]
+
+
+def test_every_part_runs_and_reports_its_figures(script, capsys):
+    assert script("quality").main(["--smoke", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report) == {"machine", "speed", "synthetic", "folder"}
+    assert report["speed"]["images_per_second"] > 0
+    assert 0 < report["synthetic"]["maps"]["mean_px"] < 64
+    assert set(report["folder"]) == {"name", "one reference", "not refined", "aligned", "fused"}
+    assert set(report["folder"]["one reference"]["peers"]) == {"copy", "dis", "dis-gradient"}
+    assert report["folder"]["not refined"]["peers"] == {}
+
+
+def test_rows_carry_the_bar_of_their_folder(script):
+    found = {
+        "miou": 0.5,
+        "foreground_iou": 0.4,
+        "ece": 0.1,
+        "peers": {"copy": {"miou": 0.3, "foreground_iou": 0.2}},
+    }
+    rows = list(
+        script("quality").rows({"folder": {"name": "faces-tight", "one reference": found, "fused": found}})
+    )
+    assert [(r.measured, r.bar, r.aim) for r in rows] == [
+        ("0.500 (0.400)", "0.52", "0.62"),
+        ("0.300 (0.200)", "", ""),
+        ("0.100", "0.08", "0.03"),
+        ("0.500 (0.400)", "", ""),
+    ]
+
+
+def test_exact_maps_have_no_error_in_whatever_frame(script, samples):
+    quality = script("quality_synthetic")
+    maps = [true_map(sample) for sample in samples]
+    frame = torch.tensor([[0.8, 0.3], [-0.2, 0.9]])
+    other = [torch.einsum("ij,jhw->ihw", frame, m) + 0.1 for m in maps]
+    for exact in (maps, other):
+        error = quality.summarise(exact, samples)
+        assert error.mean_px < 0.05
+        assert error.pck_05 == 1.0
+        assert error.unmoved_px > 1.0
+
+
+def test_maps_that_are_off_by_two_pixels_err_by_two_pixels(script, samples):
+    quality = script("quality_synthetic")
+    identity = canonical_grid(SIDE, SIDE)
+    shifted = identity + torch.tensor([2 * 2 / SIDE, 0.0])[:, None, None]
+    first = samples[0]
+    # the same picture twice: the match is two pixels to the right, but for the last columns
+    errors = quality.pair_errors(shifted, identity, first, first)
+    columns = quality.true_matches(first, first)[1]
+    assert errors[columns < SIDE - 2] == pytest.approx(2.0, abs=1e-3)
+
+
+def test_positions_between_pixels_are_found(script):
+    find = script("quality_synthetic").find
+    identity = canonical_grid(8, 16)
+    where = torch.tensor([[0.3, 4.75], [7.2, 2.5]])  # (x, y) in pixels, one point a row
+    positions = ((2 * where + 1) / torch.tensor([16.0, 8.0]) - 1).T
+    assert find(identity, positions) == pytest.approx(where.T.numpy(), abs=1e-4)
+
+
+def test_a_flat_map_is_survived(script):
+    flat = torch.zeros(2, 8, 8)
+    assert np.isfinite(script("quality_synthetic").find(flat, torch.zeros(2, 3))).all()
+
+
+def test_a_model_needs_a_folder(script, capsys):
+    assert script("quality").main(["--model", "m"]) == 2
+    assert "--data" in capsys.readouterr().err
+
+
+def test_an_unknown_model_is_told_in_one_line(script, capsys):
+    assert script("quality").main(["--speed", "no such model"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("Error: ")
+    assert message.count("\n") == 1
+
+
+def test_without_arguments_the_bundled_model_is_measured(script, monkeypatch):
+    quality = script("quality")
+    asked = []
+
+    def load(model, device):
+        asked.append(model)
+        raise ModelError("none")
+
+    monkeypatch.setattr(script("quality_runs"), "measure_demo", lambda: {"seconds": 1.0, "miou": 0.5})
+    monkeypatch.setattr(quality, "_load", load)
+    assert quality.main([]) == 1
+    assert asked == ["sample"]
+
+
+def test_numbers_that_are_none_become_null(script, capsys):
+    script("common").print_json({"a": {"b": [math.nan, 1.5]}})
+    assert json.loads(capsys.readouterr().out) == {"a": {"b": [None, 1.5]}}
+
+
+def test_the_machine_is_described(script):
+    about = script("common").machine()
+    assert about["cpu"]
+    assert about["torch"] == torch.__version__
+    assert len(about["date"]) == 10
