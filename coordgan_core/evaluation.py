@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from coordgan_core.calibration import Calibration
+from coordgan_core.calibration import Calibration, fit
 from coordgan_core.data.images import resize
 from coordgan_core.errors import DataError
 from coordgan_core.flow import Peer
@@ -123,6 +123,42 @@ def evaluate(
         miou, foreground = np.mean(figures, axis=0)
         peers[name] = {"miou": float(miou), "foreground_iou": float(foreground)}
     yield _summary(scores, peers, len(references), len(queries), protocol)
+
+
+def calibrate(
+    predictor: Predictor,
+    images: Sequence[LabelledImage],
+    *,
+    options: PropagationOptions | None = None,
+    references: int = 5,
+) -> Calibration:
+    """Fit a model's calibration on labelled images: some are the reference in turn, the others the truth.
+
+    Store the result with the model (`snapshot.save_model`).
+
+    Args:
+        predictor: The model.
+        images: At least two labelled images.
+        options: Options of the propagation.
+        references: How many of them, evenly spread, are the reference.
+
+    Raises:
+        DataError: There are fewer than two images.
+    """
+    if len(images) < 2:
+        raise DataError(f"there are {len(images)} labelled images", expected="two or more to calibrate on")
+    chosen = np.unique(np.linspace(0, len(images) - 1, min(references, len(images))).round().astype(int))
+    examples = []
+    for i in chosen.tolist():
+        propagator = Propagator(
+            predictor, [Reference(images[i].image, images[i].labels, name=images[i].name)], options=options
+        )
+        others = [image for k, image in enumerate(images) if k != i]
+        for start in range(0, len(others), predictor.batch):
+            part = others[start : start + predictor.batch]
+            for item, analysis in zip(part, predictor.analyse([o.image for o in part]), strict=True):
+                examples.append(propagator.example(item.image, item.labels, analysis))  # noqa: PERF401
+    return fit(examples)
 
 
 class _Score:

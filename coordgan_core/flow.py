@@ -143,6 +143,10 @@ class Aligner:
         self._atlas = LabelAtlas(len(structures), config=AtlasConfig())
         self._atlas.splat(self._grown(correspondence)[0], structures)
 
+    def likeness(self, correspondence: torch.Tensor, image: Image) -> float:
+        """Return how well the reference, carried to a query, correlates with it before any alignment."""
+        return _mean_correlation(self._structures(image), self._carry(self._grown(correspondence)))
+
     def align(self, correspondence: torch.Tensor, image: Image) -> Aligned:
         """Correct the map ``[2, h, w]`` of a query ``uint8 [H, W, 3]``; returns ``[2, size, size]``."""
         query = self._structures(image)

@@ -151,7 +151,7 @@ class Propagator:
         own = self._own_labels(image)
         if own is not None:
             return Propagated(index, own, np.ones(own.shape, np.float32), 1.0, own)
-        correspondence, reliability = self._located(image, analysis)
+        correspondence, reliability = self._located(image, analysis, self._aligners)
         refined, raw = self._refined(correspondence, image, self.atlas)
         soft = self._at_work_size(refined)
         channels = soft.argmax(0).astype(np.uint8)
@@ -165,6 +165,28 @@ class Propagator:
             raw,
             refined.reverted,
         )
+
+    def example(self, image: Image, labels: LabelMap, analysis: Analysis) -> Example:
+        """Label an image whose labels are known, and return what a calibration is fitted to."""
+        correspondence, reliability = self._located(image, analysis, self._aligners)
+        return self._example(labels, image, correspondence, reliability, self.atlas, self._blurred)
+
+    def _example(
+        self,
+        labels: LabelMap,
+        image: Image,
+        correspondence: Tensor,
+        reliability: Tensor,
+        atlas: LabelAtlas,
+        blurred: BlurredAtlas,
+    ) -> Example:
+        soft = self._at_work_size(self._refined(correspondence, image, atlas)[0])
+        channels = soft.argmax(0).astype(np.uint8)
+        values = self._features(blurred, soft, channels, correspondence, reliability)
+        truth = resize_labels(labels, self._size, self._size)
+        right = np.asarray(self.classes, np.uint8)[channels] == truth
+        # neighbours say the same: a fifth of the pixels tells as much
+        return Example(values.reshape(len(values), -1)[:, ::5], right.ravel()[::5])
 
     def _own_labels(self, image: Image) -> LabelMap | None:
         """Return the finished labels if the query is one of the references itself; they are kept."""
@@ -205,16 +227,19 @@ class Propagator:
         moved = blurred.sample(correspondence[None])[0].numpy()
         return features(channels, soft, moved, reliability.numpy())
 
-    def _located(self, image: Image, analysis: Analysis) -> tuple[Tensor, Tensor]:
+    def _located(
+        self, image: Image, analysis: Analysis, aligners: Sequence[Aligner]
+    ) -> tuple[Tensor, Tensor]:
         """Return the correspondence map ``[2, s, s]`` and its reliability ``[s, s]`` at working size."""
         correspondence = self._grown(analysis.map)
-        reliability = self._enlarged(analysis.reliability)
-        if self._aligners:
-            results = [aligner.align(analysis.map, image) for aligner in self._aligners]
-            best = max(results, key=lambda r: r.after)
-            if best.accepted:
-                correspondence = self._grown(best.correspondence)
-        return correspondence, reliability
+        if aligners:
+            likest = aligners[0]
+            if len(aligners) > 1:  # aligning with one is enough, and with all would be slow
+                likest = max(aligners, key=lambda aligner: aligner.likeness(analysis.map, image))
+            aligned = likest.align(analysis.map, image)
+            if aligned.accepted:
+                correspondence = self._grown(aligned.correspondence)
+        return correspondence, self._enlarged(analysis.reliability)
 
     def _grown(self, correspondence: Tensor) -> Tensor:
         return coords.resize_map(correspondence[None], self._size, self._size)[0]
@@ -260,14 +285,12 @@ class Propagator:
         examples = []
         for i, (reference, analysis) in enumerate(zip(references, analyses, strict=True)):
             others = self._merged(part for j, part in enumerate(parts) if j != i)
-            correspondence, reliability = self._grown(analysis.map), self._enlarged(analysis.reliability)
-            soft = self._at_work_size(self._refined(correspondence, reference.image, others)[0])
-            channels = soft.argmax(0).astype(np.uint8)
+            aligners = [aligner for j, aligner in enumerate(self._aligners) if j != i]
+            correspondence, reliability = self._located(reference.image, analysis, aligners)
             blurred = BlurredAtlas(others, start.position_sigma)
-            values = self._features(blurred, soft, channels, correspondence, reliability)
-            truth = resize_labels(reference.labels, self._size, self._size)
-            right = np.asarray(self.classes, np.uint8)[channels] == truth
-            examples.append(Example(values.reshape(len(values), -1), right.ravel()))
+            examples.append(
+                self._example(reference.labels, reference.image, correspondence, reliability, others, blurred)
+            )
         fitted = fit(examples, dataclasses.replace(start, references=len(references) - 1))
         return dataclasses.replace(fitted, references=len(references))
 

@@ -1,7 +1,7 @@
 import pytest
 
 from coordgan_core.errors import DataError
-from coordgan_core.evaluation import Evaluation, LabelledImage, Measured, Protocol, evaluate
+from coordgan_core.evaluation import Evaluation, LabelledImage, Measured, Protocol, calibrate, evaluate
 from coordgan_core.predictor import Predictor
 from coordgan_core.propagator import PropagationOptions
 from tests.core.propagation_stubs import ShiftModel, picture
@@ -54,3 +54,14 @@ def test_fused_references_are_measured_once():
 def test_nothing_to_measure_is_an_error():
     with pytest.raises(DataError, match="0 queries"):
         run(labelled((0.0, 0.0)), [])
+
+
+def test_a_model_is_calibrated_on_labelled_images():
+    images = labelled((0.0, 0.0), (0.15, 0.0), (-0.1, 0.1), (0.1, -0.1))
+    predictor = Predictor(ShiftModel(), device="cpu")
+    fitted = calibrate(predictor, images, options=SMALL, references=2)
+    assert fitted.images == 6
+    assert fitted.references == 1
+    assert fitted.ece < 0.1
+    with pytest.raises(DataError, match="1 labelled"):
+        calibrate(predictor, images[:1])
