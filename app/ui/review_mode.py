@@ -20,6 +20,8 @@ from app.ui.texts import tr
 from app.ui.widgets.basics import column, label, row
 
 _RELOAD_MS = 300
+BUILTIN = "builtin:"
+"""How the ids of stop-gaps begin, which know no canonical frame."""
 
 
 class ReviewMode(QObject):
@@ -151,6 +153,9 @@ class ReviewMode(QObject):
         model = self._model()
         if not model:
             self.pane.show_link(tr("Propagate to link the cursors"), ready=False)
+            return
+        if model.startswith(BUILTIN):
+            self.pane.show_link(tr("Linking needs a trained model"), ready=False)
             return
         wanted = (model, query, reference)
         if wanted == self._linked:
