@@ -176,9 +176,21 @@ def test_an_embedding_of_another_size_is_refused() -> None:
         JointStage(config(**changes), model(**changes), source(), CPU)
 
 
-def test_odd_batches_are_refused() -> None:
+def test_single_images_are_refused() -> None:
     with pytest.raises(ShapeError, match="even"):
-        build().step(batch()[:3], nimg=0)
+        build().step(batch()[:1], nimg=0)
+
+
+def test_appearance_learns_from_pairs_of_the_first_half() -> None:
+    stage = build()
+    six = torch.cat([batch(), batch()[:2]])
+    seen: list[int] = []
+    stage._encoder.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    for images in (six, six[:5], six[:4], six[:3], six[:2]):
+        stage.step(images, nimg=0)
+    assert seen == [2, 2, 2, 2, 2]
+    stage.step(torch.cat([six, six[:2]]), nimg=0)
+    assert seen[-1] == 4
 
 
 def test_learning_rates_follow_the_schedule() -> None:
