@@ -27,7 +27,7 @@ from app.services.propagation import PropagationRequest
 from coordgan_core.engine.protocol import Reply
 
 SIZE = (1440, 900)
-STEP_MS = 400
+STEP_MS = 250
 PLAIN = ("settings", "shortcuts", "propagate")
 """Pictures that a palette of 256 colours does no harm."""
 REVIEWED = "figure-02.jpg"
@@ -119,10 +119,11 @@ class Oracle(EngineClient):
         assert on_done is not None
         source = self._map(params["references"][0]["path"])
         queries = params["queries"]
+        found = [carried(source, arrays["labels0"], self._map(query["path"])) for query in queries]
         for place, query in enumerate(queries):
 
             def send(place: int = place, query: Mapping[str, Any] = query) -> None:
-                labels, sure = carried(source, arrays["labels0"], self._map(query["path"]))
+                labels, sure = found[place]
                 scores = {str(c): float(sure[labels == c].mean()) for c in np.unique(labels) if c}
                 data = {
                     "event": "result",
@@ -239,7 +240,8 @@ def take_all(studio: Studio) -> None:
     )
     job = window.flows.propagate(request)
     assert job is not None
-    studio.wait(lambda: jobs.view(job).progress.done >= 6 or jobs.view(job).is_over)
+    workspace.open_image(queries[3])
+    studio.wait(lambda: jobs.view(job).progress.done >= 14 or jobs.view(job).is_over)
     studio.shoot("jobs")
     studio.wait(lambda: jobs.view(job).is_over)
     window.docks["jobs"].hide()
