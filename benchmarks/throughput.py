@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/throughput.py [--model M.safetensors] [--images 32] [--json]
 
-Encoder, atlas and refinement, with and without residual alignment, with the threads that `coordlabel evaluate`
+Encoder, atlas and refinement, with and without residual alignment, in the threads that `coordlabel evaluate`
 uses. Without a model an untrained `quick-64` stands in: its maps mean nothing but cost the same.
 """
 

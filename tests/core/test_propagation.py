@@ -2,11 +2,15 @@ import dataclasses
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from coordgan_core import coords
+from coordgan_core.atlas import AtlasConfig
 from coordgan_core.errors import DataError, LabelError
 from coordgan_core.flow import AlignConfig
 from coordgan_core.labels import LabelClasses, read_label_map, write_label_map
@@ -231,3 +235,32 @@ def test_an_empty_folder_is_an_error(tmp_path):
 
 def test_finished_events_are_values():
     assert Finished(1, 2, 3, 4, 5.0) == Finished(1, 2, 3, 4, 5.0)
+
+
+class IdentityModel:
+    """Maps every pixel to its own place."""
+
+    config = ShiftModel.config
+
+    def correspondence(self, images):
+        maps = coords.canonical_grid(32, 32)[None].repeat(len(images), 1, 1, 1)
+        return SimpleNamespace(map=maps, reliability=torch.ones(len(images), 1, 32, 32), descriptors=None)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 90), (90, 1), (2, 3), (700, 5)])
+def test_odd_shapes_are_labelled_too(shape):
+    query = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+    odd = Predictor(IdentityModel(), device="cpu")
+    event = list(propagate_labels(odd, [reference(64, 64)], [query], options=SMALL))[1]
+    assert event.labels.shape == event.confidence.shape == shape
+
+
+def test_as_many_classes_as_a_label_map_can_hold_arrive():
+    labels = (np.arange(64)[:, None] // 4 * 16 + np.arange(64) // 4).astype(np.uint8)
+    many = Reference(picture(64, 64)[0], labels)
+    options = dataclasses.replace(SMALL, atlas=AtlasConfig(size=64, radius=3), refine=None, align=None)
+    query = np.ascontiguousarray(picture(64, 64)[0][:, ::-1])
+    event = list(
+        propagate_labels(Predictor(IdentityModel(), device="cpu"), [many], [query], options=options)
+    )[1]
+    assert (event.labels == labels).mean() > 0.9
