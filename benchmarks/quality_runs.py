@@ -25,7 +25,7 @@ from coordgan_core.data.datasets import load_plain
 from coordgan_core.data.images import read_image
 from coordgan_core.data.protocols import protocol as named_protocol
 from coordgan_core.errors import DataError
-from coordgan_core.flow import PEERS, AlignConfig
+from coordgan_core.flow import PEERS
 from coordgan_core.folder import Finished, propagate_folder
 from coordgan_core.labels import merge_classes
 from coordgan_core.predictor import Predictor
@@ -34,8 +34,8 @@ from resources import sample_project
 
 WAYS: dict[str, PropagationOptions] = {
     "one reference": PropagationOptions(),
+    "not aligned": PropagationOptions(align=None),
     "not refined": PropagationOptions(refine=None),
-    "aligned": PropagationOptions(align=AlignConfig()),
     "fused": PropagationOptions(),
 }
 """Ways of propagation that are measured on a labelled folder."""
@@ -123,27 +123,36 @@ def measure_speed(predictor: Predictor, *, images: int = 24, side: int = MEGAPIX
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         reference, photographs = _enlarged_sample(folder / "images", images, side)
-        propagator = Propagator(predictor, [reference], options=options)
-        list(propagator.run(photographs[:2]))  # warm up
         began = time.perf_counter()
         predictor.analyse(photographs)
         network = time.perf_counter() - began
-        began = time.perf_counter()
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for start in range(0, images, predictor.batch):
-                list(propagator.run(photographs[start : start + predictor.batch], pool=pool))
-        computed = time.perf_counter() - began
+        plain = _seconds(predictor, reference, photographs, dataclasses.replace(options, align=None))
+        aligned = _seconds(predictor, reference, photographs, options)
         events = propagate_folder(
             predictor, [reference], folder / "images", folder / "out", options=options, workers=_THREADS
         )
-        seconds = [event.seconds for event in events if isinstance(event, Finished)][0]
+        files = next(event.seconds for event in events if isinstance(event, Finished))
     return {
-        "images_per_second": images / computed,
+        "images_per_second": images / plain,
+        "images_per_second_aligned": images / aligned,
         "images_per_second_network": images / network,
-        "images_per_second_with_files": images / seconds,
+        "images_per_second_with_files": images / files,
         "images": images,
         "megapixels": side * side / 1e6,
     }
+
+
+def _seconds(
+    predictor: Predictor, reference: Reference, photographs: Sequence[Any], options: PropagationOptions
+) -> float:
+    """Return the seconds from photographs in memory to label maps and confidences, in threads."""
+    propagator = Propagator(predictor, [reference], options=options)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(propagator.run(photographs[:2], pool=pool))  # warms up
+        began = time.perf_counter()
+        for start in range(0, len(photographs), predictor.batch):
+            list(propagator.run(photographs[start : start + predictor.batch], pool=pool))
+        return time.perf_counter() - began
 
 
 def _enlarged_sample(folder: Path, count: int, side: int) -> tuple[Reference, list[Any]]:

@@ -32,7 +32,7 @@ def test_every_part_runs_and_reports_its_figures(script, capsys):
     assert set(report) == {"machine", "speed", "synthetic", "folder"}
     assert report["speed"]["images_per_second"] > 0
     assert 0 < report["synthetic"]["maps"]["mean_px"] < 64
-    assert set(report["folder"]) == {"name", "one reference", "not refined", "aligned", "fused"}
+    assert set(report["folder"]) == {"name", "one reference", "not aligned", "not refined", "fused"}
     assert set(report["folder"]["one reference"]["peers"]) == {"copy", "dis", "dis-gradient"}
     assert report["folder"]["not refined"]["peers"] == {}
 
