@@ -348,10 +348,10 @@ class Project:
             table[source] = target
         if not mapping:
             self._store_classes(after)
-        yield Exchange((), 0, 0, len(ids))
+        yield Exchange((), 0, 0, len(ids), batch)
         for done, image_id in enumerate(ids, 1):
             self.batches.write_mapping(batch, image_id, table)
-            yield Exchange((image_id,), 0, done, len(ids))
+            yield Exchange((image_id,), 0, done, len(ids), batch)
         if mapping:
             # last, so that a crash in between leaves no pixels of a class that is gone
             self._store_classes(after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import logging
 import time
@@ -102,6 +103,7 @@ class PropagationJob(Job):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="propagation")
         self._call: int | None = None
         self._held: list[Reply] = []
+        self._inbox: collections.deque[tuple[int, Reply]] = collections.deque()
         self._writing = 0
         self._taken = 0
         self._protected = 0
@@ -204,21 +206,34 @@ class PropagationJob(Job):
             arrays[f"labels{index}"] = labels
         return items, arrays
 
-    def _write(self, image_id: int, reply: Reply) -> None:
+    def _write_waiting(self) -> None:
+        """Store all results that have come, together: their syncs are what takes time."""
+        taken: dict[int, tuple[Reply, Result]] = {}
+        while self._inbox:
+            image_id, reply = self._inbox.popleft()
+            try:
+                taken[image_id] = reply, self._result(image_id, reply)
+            except (CoordError, KeyError, TypeError, ValueError) as error:
+                self._tell(image_id, reply, error)
+        if not taken or self.batch is None:
+            return
+        results = [(image_id, result) for image_id, (_, result) in taken.items()]
+        outcomes: list[bool | CoordError]
         try:
-            taken = self._store(image_id, reply)
+            outcomes = self._project.batches.write_results(
+                self.batch, results, refresh_edited=self._request.keep_human_pixels
+            )
         except CoordError as error:
-            message = str(error)
-            self._mailbox.post(lambda: self._written(image_id, reply, taken=False, message=message))
-        except Exception as error:
-            _log.exception("a result could not be stored")
-            text = f"{type(error).__name__}: {error}"
-            self._mailbox.post(lambda: self._written(image_id, reply, taken=False, message=text))
-        else:
-            self._mailbox.post(lambda: self._written(image_id, reply, taken=taken, message=""))
+            outcomes = [error] * len(results)
+        for (image_id, (reply, _)), outcome in zip(taken.items(), outcomes, strict=True):
+            self._tell(image_id, reply, outcome)
 
-    def _store(self, image_id: int, reply: Reply) -> bool:
-        assert self.batch is not None
+    def _tell(self, image_id: int, reply: Reply, outcome: bool | Exception) -> None:  # noqa: FBT001
+        message = "" if isinstance(outcome, bool) else str(outcome)
+        taken = outcome is True
+        self._mailbox.post(lambda: self._written(image_id, reply, taken=taken, message=message))
+
+    def _result(self, image_id: int, reply: Reply) -> Result:
         row = self._project.measure(image_id)
         labels = reply.arrays["labels"]
         if labels.ndim != 2 or labels.dtype != np.uint8 or labels.shape != (row.height, row.width):
@@ -231,15 +246,12 @@ class PropagationJob(Job):
         if confidence is not None:
             confidence = confidence.astype(np.float32) / np.float32(255.0)
         score = reply.data.get("score")
-        result = Result(
+        return Result(
             labels,
             confidence,
             float(score) if isinstance(score, int | float) else None,
             {int(c): float(s) for c, s in dict(reply.data.get("class_scores", {})).items()},
             str(reply.data.get("note", "")),
-        )
-        return self._project.batches.write_result(
-            self.batch, image_id, result, refresh_edited=self._request.keep_human_pixels
         )
 
     def _note_failure(self, image_id: int, message: str) -> None:
@@ -283,7 +295,8 @@ class PropagationJob(Job):
             self._report(JobProgress(int(reply.data.get("done", 0)), int(reply.data.get("total", 0))))
         elif kind == "result" and isinstance(image_id, int) and "labels" in reply.arrays:
             self._writing += 1
-            self._submit(self._write, image_id, reply)
+            self._inbox.append((image_id, reply))
+            self._submit(self._write_waiting)
         elif kind == "error" and isinstance(image_id, int):
             self._failed_one(image_id, str(reply.data.get("message", "")))
         elif reply.arrays:

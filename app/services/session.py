@@ -270,35 +270,35 @@ class Session(QObject):
         if self._refused():
             return
         images = self.project.preview(change).images
-        self._run_batch(
-            change.text,
-            lambda: self.project.change_classes(change),
-            images,
-            lambda: self.project.runs()[0].id,
-        )
+        self._run_batch(change.text, lambda: self.project.change_classes(change), images, is_new=True)
 
     def _run_batch(
         self,
         text: str,
         work: Callable[[], Iterator[Exchange]],
         images: int,
-        batch_id: Callable[[], int] | None = None,
+        *,
+        is_new: bool = False,
     ) -> None:
         """Run a change of many images: at once in the writer where none is concerned, else as a job."""
+        steps: list[Exchange] = []
 
         def over() -> None:
             self._labels.clear()
-            if batch_id is not None:
-                self._push(_Batch(batch_id(), self.project.store.next_sequence(), text, images == 0))
-            self.tell(Changes(classes=True))
+            if is_new and steps:
+                marker = self.project.store.next_sequence()
+                self._push(_Batch(steps[-1].batch, marker, text, images == 0))
+            ids = frozenset(i for step in steps for i in step.exchanged) if images == 0 else NOTHING
+            self.tell(Changes(ids, ids, classes=True))
 
-        if images == 0:
-            self._writer.call(lambda: list(work()), lambda _: over(), self.failed.emit)
+        if images == 0:  # or so it seemed: strokes on their way may concern it
+            self._writer.call(lambda: steps.extend(work()), lambda _: over(), self.failed.emit)
             return
 
         def run(_: JobControl) -> Iterator[object]:
             self._writer.flush()
             for step in work():
+                steps[:] = [step]
                 yield Changes(frozenset(step.exchanged), frozenset(step.exchanged))
                 yield JobProgress(step.done, step.total, text)
                 if step.kept and step.done == step.total:
@@ -408,18 +408,17 @@ class Session(QObject):
 
     def _exchange(self, batch: _Batch, text: str) -> None:
         if batch.small:
-
-            def run() -> frozenset[int]:
-                return frozenset(i for step in self.project.exchange(batch.id) for i in step.exchanged)
-
-            self._writer.call(run, lambda ids: self._exchanged(ids), self.failed.emit)
+            self._writer.call(
+                lambda: _exchanged_ids(self.project.exchange(batch.id)), self._exchanged, self.failed.emit
+            )
         else:
             self._run_batch(text, lambda: self.project.exchange(batch.id), 1)
         self.historyChanged.emit()
 
     def _exchanged(self, ids: object) -> None:
         if isinstance(ids, frozenset):
-            self.tell(Changes(ids, classes=True))
+            self._labels.clear()
+            self.tell(Changes(ids, ids, classes=True))
 
     # --- the end
 
@@ -464,3 +463,8 @@ class Session(QObject):
         if self.read_only:
             self.notice.emit(f"Nothing can be changed: {self.project.read_only_reason}.")
         return self.read_only
+
+
+def _exchanged_ids(work: Iterator[Exchange]) -> frozenset[int]:
+    """Do the work and return the images it changed."""
+    return frozenset(i for step in work for i in step.exchanged)

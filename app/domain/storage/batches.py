@@ -12,7 +12,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,12 +74,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Exchange:
-    """Progress of undoing or redoing a batch: images exchanged, kept because of later work, and in all."""
+    """Progress of a batch: images changed, left alone because of later work, done and in all; which batch."""
 
     exchanged: tuple[int, ...]
     kept: int
     done: int
     total: int
+    batch: int = 0
 
 
 class Batches:
@@ -144,27 +145,48 @@ class Batches:
     def write_result(
         self, batch: int, image_id: int, result: Result, *, refresh_edited: bool = False
     ) -> bool:
-        """Give an image the machine's label map, unless a person's work is in it.
+        """Give an image the machine's label map, unless a person's work is in it; see `write_results`."""
+        found = self.write_results(batch, [(image_id, result)], refresh_edited=refresh_edited)[0]
+        if isinstance(found, CoordError):
+            raise found
+        return found
+
+    def write_results(
+        self, batch: int, results: Sequence[tuple[int, Result]], *, refresh_edited: bool = False
+    ) -> list[bool | CoordError]:
+        """Give images the machine's label maps, in one transaction, unless a person's work is in them.
 
         Args:
             batch: The batch.
-            image_id: The image.
-            result: What the machine found.
+            results: Images, each at most once, and what the machine found.
             refresh_edited: Where a person has corrected an earlier result, exchange the machine's pixels
                 around the corrections.
 
         Returns:
-            Whether the result was taken.
+            For each image whether its result was taken, or why it could not be.
         """
-        if not self._enter(image_id):
-            return False
+        entered = [self._enter(image_id) for image_id, _ in results]
+        outcomes: list[bool | CoordError] = []
         try:
-            taken = self._write_result(batch, image_id, result, refresh_edited=refresh_edited)
+            with self._db.write() as connection:
+                for (image_id, result), free in zip(results, entered, strict=True):
+                    if not free:
+                        outcomes.append(False)
+                        continue
+                    connection.execute("SAVEPOINT one_result")
+                    try:
+                        taken = self._write_result(batch, image_id, result, refresh_edited=refresh_edited)
+                        outcomes.append(taken)
+                    except LabelError as error:
+                        connection.execute("ROLLBACK TO one_result")
+                        outcomes.append(error)
+                    connection.execute("RELEASE one_result")
         finally:
-            self._leave(image_id)
-        if taken:
-            self._flush(image_id)
-        return taken
+            for (image_id, _), free in zip(results, entered, strict=True):
+                if free:
+                    self._leave(image_id)
+        self._flush([i for (i, _), taken in zip(results, outcomes, strict=True) if taken is True])
+        return outcomes
 
     def _write_result(self, batch: int, image_id: int, result: Result, *, refresh_edited: bool) -> bool:
         if result.confidence is not None:  # before the row that names it
@@ -243,7 +265,7 @@ class Batches:
                 _expect(connection, batch, image_id, status.value, sequence, 0)
         finally:
             self._leave(image_id)
-        self._flush(image_id)
+        self._flush([image_id])
         return True
 
     def write_mapping(self, batch: int, image_id: int, table: npt.NDArray[np.uint8]) -> bool:
@@ -258,7 +280,7 @@ class Batches:
         finally:
             self._leave(image_id)
         if changed:
-            self._flush(image_id)
+            self._flush([image_id])
         return changed
 
     def _write_mapping(self, batch: int, image_id: int, table: npt.NDArray[np.uint8]) -> bool:
@@ -306,9 +328,9 @@ class Batches:
             part = ids[start : start + chunk]
             exchanged = [i for i in part if self._exchange_one(batch, i)]
             done, kept = done + len(part), kept + len(part) - len(exchanged)
-            yield Exchange(tuple(exchanged), kept, done, len(ids))
+            yield Exchange(tuple(exchanged), kept, done, len(ids), batch)
         if not ids:
-            yield Exchange((), 0, 0, 0)
+            yield Exchange((), 0, 0, 0, batch)
 
     def _exchange_one(self, batch: int, image_id: int) -> bool:
         try:
@@ -321,7 +343,7 @@ class Batches:
         finally:
             self._leave(image_id)
         if replaces:
-            self._flush(image_id)
+            self._flush([image_id])
         return replaces is not None
 
     def _exchange(self, connection: sqlite3.Connection, batch: int, image_id: int) -> bool | None:
@@ -383,10 +405,8 @@ class Batches:
         if row is not None:
             self._store.save_confidence(row[0], batch, confidence)
 
-    def _flush(self, image_id: int) -> None:
-        try:
-            self._store.flush(image_id)
-        except CoordError as error:
+    def _flush(self, ids: Sequence[int]) -> None:
+        for error in self._store.flush_many(ids):
             # the journal holds the label map, and the PNG follows at the next opening at the latest
             _log.warning("a label file could not be written: %s", error)
 

@@ -12,25 +12,28 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from app.domain.edits import Edit, LabelMap, pack_labels, unpack_labels
 from app.domain.label_map import histogram
 from app.domain.status import HUMAN, Origin, Status, after_edit
 from app.domain.storage.database import Database
-from coordgan_core.errors import LabelError
-from coordgan_core.labels import read_confidence, read_label_map, write_confidence, write_label_map
+from coordgan_core.errors import CoordError, DiskFullError, LabelError
+from coordgan_core.labels import read_confidence, read_label_map, write_label_map
 
 Action = Literal["do", "undo", "redo"]
 STATE_COLUMNS = ("status", "origin", "note", "confidence", "run_id", "has_labels", "history_from", "depth")
 _HEAD = "SELECT path, width, height, label_seq, has_labels FROM images WHERE id = ?"
 _LOCKS = 64
+_SYNCS = 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,15 @@ class Commit:
     text: str
     edit: Edit
     refers: int = 0
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A label file that holds everything up to a journal sequence."""
+
+    image_id: int
+    sequence: int
+    folder: Path
 
 
 class LabelStore:
@@ -262,26 +274,56 @@ class LabelStore:
             DiskFullError: The PNG cannot be written; the journal still holds everything.
             LabelError: The present PNG is damaged: it is never overwritten.
         """
+        written = self._write_file(image_id)
+        if written is not None:
+            self._mark_saved([written])
+        return written is not None
+
+    def flush_many(self, ids: Sequence[int]) -> list[CoordError]:
+        """Flush several images; their syncs wait together. Return what went wrong; the rest is written."""
+        if not ids:
+            return []
+        with ThreadPoolExecutor(min(_SYNCS, len(ids)), thread_name_prefix="label files") as pool:
+            found = list(pool.map(self._try_write_file, ids))
+        self._mark_saved([each for each in found if isinstance(each, _Written)])
+        return [each for each in found if isinstance(each, CoordError)]
+
+    def _try_write_file(self, image_id: int) -> _Written | CoordError | None:
+        try:
+            return self._write_file(image_id)
+        except CoordError as error:
+            return error
+
+    def _write_file(self, image_id: int) -> _Written | None:
+        # whoever gets the lock later reads a newer state: the file never goes back in time
         with self._file_lock(image_id):
             row = self._db.one("SELECT path, label_seq FROM images WHERE id = ?", (image_id,))
             if row is None:
-                return False
+                return None
             labels, sequence, has_labels = self._read(image_id)
             if sequence <= row[1]:
-                return False
+                return None
             file = self.path(row[0])
             if has_labels:
                 write_label_map(file, labels, self._palette())
             else:
                 file.unlink(missing_ok=True)
-            _sync_folder(file.parent)
-            with self._db.write() as connection:
-                connection.execute("UPDATE images SET label_seq = ? WHERE id = ?", (sequence, image_id))
+        return _Written(image_id, sequence, file.parent)
+
+    def _mark_saved(self, written: Sequence[_Written]) -> None:
+        for folder in {each.folder for each in written}:
+            _sync_folder(folder)
+        with self._db.write() as connection:
+            for each in written:
+                values = (each.image_id, each.sequence)
                 connection.execute(
-                    "DELETE FROM journal WHERE image_id = ? AND seq <= ? AND action IN ('replace','remove')",
-                    (image_id, sequence),
+                    "UPDATE images SET label_seq = ?2 WHERE id = ?1 AND label_seq < ?2", values
                 )
-        return True
+                connection.execute(
+                    "DELETE FROM journal "
+                    "WHERE image_id = ?1 AND seq <= ?2 AND action IN ('replace','remove')",
+                    values,
+                )
 
     def unflushed(self) -> list[int]:
         """Return the images whose PNG is behind the journal."""
@@ -323,12 +365,27 @@ class LabelStore:
         row = self._db.one("SELECT path, run_id FROM images WHERE id = ?", (image_id,))
         if row is None or row[1] is None:
             return None
-        file = self.confidence_path(row[0], row[1])
-        return read_confidence(file) if file.exists() else None
+        try:
+            return read_confidence(self.confidence_path(row[0], row[1]))
+        except LabelError:
+            return None  # there is none, or a power cut has spoilt it
 
     def save_confidence(self, path: str, run_id: int, confidence: npt.NDArray[np.float32]) -> None:
-        """Write the confidence that a propagation gave an image."""
-        write_confidence(self.confidence_path(path, run_id), confidence)
+        """Write the confidence that a propagation gave an image; not synced, since no person made it."""
+        file = self.confidence_path(path, run_id)
+        values = np.rint(255.0 * np.clip(np.nan_to_num(confidence), 0.0, 1.0)).astype(np.uint8)
+        part = file.with_name(f"{file.name}.{threading.get_ident()}.part")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(part, "PNG", compress_level=1)
+            part.replace(file)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise DiskFullError(
+                f"{file} could not be written ({error.strerror})",
+                expected="a writable folder with free space",
+                remedy="free some space and propagate again",
+            ) from error
 
     def provenance(self, image_id: int) -> npt.NDArray[np.uint8]:
         """Return who made each pixel, ``uint8 [H, W]``: 0 nobody, 1 a machine, 2 a person."""
