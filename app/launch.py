@@ -36,8 +36,14 @@ class Running:
         self._gate = BareKeyGate(app)
         self.jobs = JobRunner()
         self.engine = engine or make_engine(self.settings)
+        self.settings.changed.connect(self._setting_changed)
         context = AppContext(self.settings, theme, self.jobs, self.engine, RecentProjects(self.settings))
         self.window = MainWindow(context)
+
+    def _setting_changed(self, key: str) -> None:
+        """Use another device or precision from the next request on."""
+        if key in ("engine.device", "engine.precision"):
+            setattr(self.engine, key.partition(".")[2], self.settings.get(key))
 
     def show(self, path: str | None) -> None:
         """Bring the window up; open what was asked for once it is on the screen."""

@@ -51,8 +51,13 @@ class Workspace(QWidget):
         settings = context.settings
         self.session = Session(project, jobs=context.jobs, settings=settings, parent=self)
         self.worker = Worker(threads=2, parent=self)
-        self.loader = ImageLoader(parent=self)
-        self.thumbnails = ThumbnailLoader(project, cache=settings.paths.cache, parent=self)
+        self.loader = ImageLoader(limit_bytes=settings.get("saving.image_cache_mb") << 20, parent=self)
+        self.thumbnails = ThumbnailLoader(
+            project,
+            cache=settings.paths.cache / "thumbnails",
+            disk_bytes=settings.get("browser.cache_mb") << 20,
+            parent=self,
+        )
         self.images = ImageStore(project, self.loader, self.worker, self)
         self.options = ToolOptions(self)
         self.canvas = CanvasView(self.options, self.worker)
@@ -120,13 +125,17 @@ class Workspace(QWidget):
         self.options.set("superpixel_px", get("canvas.superpixel_px"))
         self.options_bar.opacity.setValue(round(100 * get("canvas.opacity")))
         self.canvas.set_look(
-            opacity=get("canvas.opacity"), contours=get("canvas.contour"), grid_scale=get("canvas.pixel_grid")
+            opacity=get("canvas.opacity"),
+            contours=get("canvas.contour"),
+            grid_scale=get("canvas.pixel_grid"),
+            smooth=get("canvas.smooth_zoom"),
         )
+        self.browser.set_thumbnail_px(get("browser.thumbnail_px"))
         self.review.take_look(self.canvas.compositor.look)
         self.thumbnails.set_overlay(get("browser.overlay"))
 
     def _setting_changed(self, key: str) -> None:
-        if key.startswith(("canvas.opacity", "canvas.contour", "canvas.pixel_grid", "browser.overlay")):
+        if key.startswith(("canvas.", "browser.")):
             self._take_settings()
 
     def _opacity_changed(self, opacity: float) -> None:

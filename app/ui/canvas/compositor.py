@@ -31,6 +31,7 @@ class Look:
     heat: bool = False
     grid: bool = True
     grid_scale: float = GRID_SCALE
+    smooth: bool = True
     brightness: float = 0.0
     contrast: float = 0.0
 
@@ -144,7 +145,7 @@ class Compositor:
         left, top = view.to_widget(x0, y0)
         scale = view.scale * ratio
         target = QRectF(left * ratio, top * ratio, (x1 - x0) * scale, (y1 - y0) * scale)
-        self.pyramid.draw(painter, target, QRectF(x0, y0, x1 - x0, y1 - y0), scale)
+        self.pyramid.draw(painter, target, QRectF(x0, y0, x1 - x0, y1 - y0), scale, smooth=self.look.smooth)
 
     def _apply_tone(self, rect: QRect) -> None:
         table = self.look.tone()

@@ -34,7 +34,9 @@ class Pyramid:
         """Memory of the shrunk levels."""
         return sum(array.nbytes for array in self._arrays[1:])
 
-    def draw(self, painter: QPainter, target: QRectF, source: QRectF, scale: float) -> None:
+    def draw(
+        self, painter: QPainter, target: QRectF, source: QRectF, scale: float, *, smooth: bool = True
+    ) -> None:
         """Draw a part of the image.
 
         Args:
@@ -42,12 +44,13 @@ class Pyramid:
             target: Rectangle of the painter, in its coordinates.
             source: Part of the image, in image coordinates.
             scale: Device pixels an image pixel; decides the level and whether to interpolate.
+            smooth: Average when drawn small, instead of leaving pixels out.
         """
         level = 0
-        while level + 1 < len(self._images) and scale * 2 ** (level + 1) <= 1.0:
+        while smooth and level + 1 < len(self._images) and scale * 2 ** (level + 1) <= 1.0:
             level += 1
-        smooth = scale < 2.0 and (len(self._images) > 1 or scale > 0.5)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
+        between = scale < 2.0 and (len(self._images) > 1 or scale > 0.5)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth and between)
         own = self._images[level]
         fx, fy = own.width() / self.image.shape[1], own.height() / self.image.shape[0]
         part = QRectF(source.x() * fx, source.y() * fy, source.width() * fx, source.height() * fy)

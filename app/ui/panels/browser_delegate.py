@@ -19,9 +19,9 @@ from app.ui.theme.tokens import STATUS_COLOURS, STATUS_ICONS
 Index = QModelIndex | QPersistentModelIndex
 
 LIST_THUMB_PX = 48
-GRID_THUMB_PX = 116
-LIST_ASKED_PX, GRID_ASKED_PX = 72, 168
-"""Longer sides asked for: larger than the square they fill, since the square shows the middle part only."""
+LIST_ASKED_PX = 72
+ASKED = 1.45
+"""Longer side asked for, in squares: the square shows the middle part of an image only."""
 
 
 class BrowserDelegate(QStyledItemDelegate):
@@ -31,11 +31,12 @@ class BrowserDelegate(QStyledItemDelegate):
         super().__init__(parent)
         self._thumbnails = thumbnails
         self.grid = False
+        self.grid_px = 116
         self.current_id = -1
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:  # noqa: N802, ARG002
         """Return the one size all items have."""
-        return QSize(GRID_THUMB_PX + 12, GRID_THUMB_PX + 32) if self.grid else QSize(180, LIST_THUMB_PX + 12)
+        return QSize(self.grid_px + 12, self.grid_px + 32) if self.grid else QSize(180, LIST_THUMB_PX + 12)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """Draw one image."""
@@ -93,8 +94,8 @@ class BrowserDelegate(QStyledItemDelegate):
     def _draw_cell(
         self, painter: QPainter, rect: QRect, found: ImageRow, image_id: int, ratio: float
     ) -> None:
-        left = rect.left() + (rect.width() - GRID_THUMB_PX) // 2
-        thumb = QRect(left, rect.top() + 6, GRID_THUMB_PX, GRID_THUMB_PX)
+        left = rect.left() + (rect.width() - self.grid_px) // 2
+        thumb = QRect(left, rect.top() + 6, self.grid_px, self.grid_px)
         self._draw_thumbnail(painter, thumb, found, image_id, ratio)
         self._draw_badge(painter, QPointF(thumb.right() - 11, thumb.top() + 12), found, filled=True)
         if found.confidence is not None:
@@ -119,7 +120,9 @@ class BrowserDelegate(QStyledItemDelegate):
         painter.fillRect(box, colour("hover"))
         picture = None
         if not is_broken(found):
-            picture = self._thumbnails.get(image_id, GRID_ASKED_PX if self.grid else LIST_ASKED_PX, ratio)
+            picture = self._thumbnails.get(
+                image_id, round(ASKED * self.grid_px) if self.grid else LIST_ASKED_PX, ratio
+            )
         if picture is not None and not picture.isNull():
             painter.drawImage(QRectF(box), picture, _cover(picture))
         elif is_broken(found):

@@ -40,6 +40,7 @@ from app.ui.widgets.basics import EmptyState, column, icon_button, label, row
 
 _SEARCH_DELAY_MS = 120
 _VISIBLE_DELAY_MS = 40
+_OPEN_DELAY_MS = 90
 
 _SORTS: tuple[tuple[Sort, str, bool], ...] = (
     (Sort.NAME, "Name", False),
@@ -129,9 +130,12 @@ class BrowserPanel(QWidget):
         view.setAccessibleName(tr("Images"))
         view.clicked.connect(self._clicked)
         view.activated.connect(self._clicked)
+        view.selectionModel().currentChanged.connect(self._moved)
         view.selectionModel().selectionChanged.connect(lambda _new, _old: self.selectionChanged.emit())
         view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         view.customContextMenuRequested.connect(self._menu)
+        self._open_timer = QTimer(self, singleShot=True, interval=_OPEN_DELAY_MS)
+        self._open_timer.timeout.connect(self._open_current)
         self._visible_timer = QTimer(self, singleShot=True, interval=_VISIBLE_DELAY_MS)
         self._visible_timer.timeout.connect(self._tell_visible)
         view.verticalScrollBar().valueChanged.connect(lambda _value: self._visible_timer.start())
@@ -177,6 +181,13 @@ class BrowserPanel(QWidget):
             self.view.scrollTo(current)
         self._visible_timer.start()
 
+    def set_thumbnail_px(self, side_px: int) -> None:
+        """Make the squares of the grid another size."""
+        if side_px != self.delegate.grid_px:
+            self.delegate.grid_px = side_px
+            self.view.doItemsLayout()
+            self._visible_timer.start()
+
     def set_sort(self, sort: Sort) -> None:
         """Choose the order."""
         self.sort_box.setCurrentIndex([each[0] for each in _SORTS].index(sort))
@@ -217,6 +228,16 @@ class BrowserPanel(QWidget):
         model = self.view.selectionModel()
         for place in self.model.rows_of(image_ids):
             model.select(self.model.index(int(place)), QItemSelectionModel.SelectionFlag.Select)
+
+    def _moved(self, current: QModelIndex, _before: QModelIndex) -> None:
+        """Open what the arrow keys come to; a moment later, so that holding one does not open all."""
+        if self.view.hasFocus() and current.isValid():
+            self._open_timer.start()
+
+    def _open_current(self) -> None:
+        index = self.view.currentIndex()
+        if index.isValid():
+            self.opened.emit(int(index.data(ID_ROLE)))
 
     def _clicked(self, index: QModelIndex) -> None:
         self.opened.emit(int(index.data(ID_ROLE)))

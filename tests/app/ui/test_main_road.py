@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication, QDialog
 
 from app.domain.status import Status
+from app.services.propagation import PropagationRequest
 from tests.app.ui.conftest import Desk, drag
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -146,3 +148,21 @@ def test_the_cursor_glows_on_the_reference(desk: Desk) -> None:
     assert (marker.x, marker.y) == pytest.approx((100.5, 60.5), abs=0.51)
     workspace.canvas.left.emit()
     assert workspace.review.pane.view.marker is None
+
+
+def test_no_turn_of_the_event_loop_works_long_during_a_propagation(desk: Desk) -> None:
+    desk.window.open_sample()
+    workspace = desk.workspace
+    desk.wait(lambda: workspace.canvas.has_image)
+    desk.wait(lambda: workspace.browser.model.rowCount() == 24)
+    references = tuple(workspace.project.references())
+    queries = tuple(int(i) for i in workspace.project.ids("") if int(i) not in references)
+    job = desk.window.flows.propagate(PropagationRequest("figures", references, queries))
+    assert job is not None
+    longest = 0.0
+    while not desk.running.jobs.view(job).is_over:
+        # the thread's own time: what other programs of this machine take does not count
+        began = time.thread_time()
+        QApplication.processEvents()
+        longest = max(longest, time.thread_time() - began)
+    assert longest < 0.05, f"{1000 * longest:.0f} ms"
