@@ -19,6 +19,7 @@ from coordgan_core.calibration import Calibration
 from coordgan_core.correspondence import match
 from coordgan_core.data.synthetic import CLASSES, SyntheticCategory, SyntheticSample
 from coordgan_core.evaluation import Evaluation, LabelledImage, Measured, Protocol, evaluate
+from coordgan_core.flow import PEERS
 from coordgan_core.predictor import Predictor
 
 Points = npt.NDArray[np.float64]
@@ -148,7 +149,7 @@ def measure_labels(
     """Carry the labels of each of several held-out pictures to others; the events of `evaluate`."""
     category = SyntheticCategory(HELD_OUT_SEED)
     labelled = list(_labelled(category, range(_LABELS_FROM, _LABELS_FROM + references + queries)))
-    rules = Protocol(CLASSES, size=LABEL_PX, peers=("copy", "dis"))
+    rules = Protocol(CLASSES, size=LABEL_PX, peers=PEERS)
     return evaluate(predictor, labelled[:references], labelled[references:], rules, calibration=calibration)
 
 
