@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PySide6.QtCore import QTimer
 
 from app.domain.label_map import rectangle_region
 from app.domain.project import Project
@@ -16,7 +17,7 @@ from app.services.jobs import JobRunner, JobState
 from app.services.propagation import PropagationRequest, propagation_targets, start_propagation
 from app.services.session import Session
 from coordgan_core.engine.backend import FLOW_MODEL
-from tests.app.conftest import WaitUntil
+from tests.app.conftest import WaitUntil, write_images
 
 FAKE = Path(__file__).with_name("fake_engine.py")
 Make = Callable[..., EngineClient]
@@ -147,6 +148,52 @@ def test_propagation_with_the_real_engine_is_one_step_and_spares_people(
     session.undo()
     wait_until(lambda: all(project.row(i).status is Status.UNLABELLED for i in ids[2:]))
     assert not project.label_path(ids[2]).exists()
+    session.close()
+    jobs.close()
+
+
+def test_the_window_stays_free_during_a_propagation_and_cancel_is_immediate(
+    make: Make, project: Project, wait_until: WaitUntil
+) -> None:
+    write_images(project.images_folder, 60)
+    list(project.scan())
+    jobs = JobRunner()
+    session = Session(project, jobs=jobs)
+    ids = [int(i) for i in project.ids()]
+    document = session.open_image(ids[0])
+    document.paint_region(rectangle_region(8, 8, 23, 23, document.shape), 1, "Box")
+    session.set_reference(ids[0], True)
+    wait_until(lambda: project.row(ids[0]).status is Status.REFERENCE)
+    busy: list[tuple[float, float]] = []
+    last = (time.thread_time(), time.monotonic())
+
+    def beat() -> None:
+        nonlocal last
+        now = (time.thread_time(), time.monotonic())
+        busy.append((now[0] - last[0], now[1] - last[1]))
+        last = now
+
+    timer = QTimer()
+    timer.timeout.connect(beat)
+    timer.start(1)
+    job = start_propagation(session, make(), jobs, PropagationRequest(FLOW_MODEL, (ids[0],), tuple(ids)))
+    wait_until(lambda: jobs.view(job).progress.done >= 20, 60.0)
+    jobs.pause(job)
+    assert jobs.view(job).state is JobState.PAUSED
+    jobs.resume(job)
+    wait_until(lambda: jobs.view(job).progress.done >= 25, 60.0)
+    before = time.monotonic()
+    jobs.cancel(job)
+    assert jobs.view(job).state is JobState.CANCELLED
+    assert time.monotonic() - before < 0.2
+    timer.stop()
+    assert max(cpu for cpu, _ in busy) < 0.05
+    assert max(wall for _, wall in busy) < 1.0  # generous: other programs run on this machine too
+    wait_until(lambda: session.undo_text == "Propagate")
+    done = len(project.ids("status:propagated"))
+    assert 0 < done < 60
+    session.undo()
+    wait_until(lambda: len(project.ids("status:propagated")) == 0)
     session.close()
     jobs.close()
 
