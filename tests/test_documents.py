@@ -1,0 +1,64 @@
+"""What documents tell people to type exists, and so do the files they point to."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from app.cli import build_app
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "docs/user-guide.md", "docs/benchmarks.md")
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the `coordlabel` commands in the fenced blocks of a Markdown text, as words."""
+    blocks = re.findall(r"^```\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    found = [shlex.split(line, comments=True) for line in lines if not line.startswith("#")]
+    return [words[words.index("coordlabel") + 1 :] for words in found if "coordlabel" in words]
+
+
+def unknown(words: list[str], group: Any) -> list[str]:
+    """Return the command and the flags among ``words`` that the command line does not have."""
+    if not words or words[0] not in group.commands:
+        return words[:1]
+    options = {name for p in group.commands[words[0]].params for name in [*p.opts, *p.secondary_opts]}
+    return [word for word in words[1:] if word.startswith("-") and word not in options]
+
+
+def test_commands_are_found() -> None:
+    text = "```\n# coordlabel no\npip install . && coordlabel demo\ncoordlabel maps \\\n  --out d  # e\n```\n"
+    assert commands(text) == [["demo"], ["maps", "--out", "d"]]
+
+
+def test_what_is_not_there_is_noticed() -> None:
+    group = typer.main.get_command(build_app())
+    assert unknown(["mops"], group) == ["mops"]
+    assert unknown(["maps", "--out", "d", "--nothing"], group) == ["--nothing"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_and_flags_exist(document: str) -> None:
+    group = typer.main.get_command(build_app())
+    found = commands((ROOT / document).read_text(encoding="utf-8"))
+    assert found
+    assert [unknown(words, group) for words in found] == [[]] * len(found)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    links = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_readme_names_its_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\npip install . && coordlabel demo\n" in text
+    assert '\npip install -e ".[test]" && python -m pytest\n' in text
