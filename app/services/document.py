@@ -283,6 +283,14 @@ class Document(QObject):
         if not self._waiting:
             self._detach()
 
+    def hand_over(self) -> LabelMap:
+        """Return the label map of a closed document, for others to change.
+
+        A copy only while strokes are on their way, since the document may then be opened again and needs its
+        own: a copy of 24 million pixels at every change of the image would be felt.
+        """
+        return np.array(self._labels) if self._waiting else self._labels
+
     def reopen(self) -> bool:
         """Take a closed document up again while its strokes are on their way; False if it has let go."""
         if not self._closing or not self._waiting:

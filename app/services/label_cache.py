@@ -6,7 +6,6 @@ import collections
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 from PySide6.QtCore import QObject
 
 from app.domain.edits import LabelMap
@@ -41,9 +40,9 @@ class LabelCache(QObject):
         return self._project.labels(image_id), revision
 
     def put(self, image_id: int, labels: LabelMap, revision: int) -> None:
-        """Keep a label map that was just open."""
+        """Keep a label map that was just open; from now on it belongs to the cache."""
         with self._lock:
-            self._maps[image_id] = (np.array(labels), revision)
+            self._maps[image_id] = (labels, revision)
             self._maps.move_to_end(image_id)
             while len(self._maps) > 1 and sum(m.nbytes for m, _ in self._maps.values()) > self._limit:
                 self._maps.popitem(last=False)

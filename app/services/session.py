@@ -214,10 +214,10 @@ class Session(QObject):
         if self.document is None:
             return
         document, self.document = self.document, None
-        self._labels.put(document.image_id, document.labels, document.revision)
         document.close()
         if document.unsaved:
             self._leaving[document.image_id] = document
+        self._labels.put(document.image_id, document.hand_over(), document.revision)
         self.documentChanged.emit(None)
 
     def prefetch_labels(self, ids: Iterable[int]) -> None:
