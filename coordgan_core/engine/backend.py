@@ -27,6 +27,7 @@ FLOW_MODEL = "builtin:flow"
 
 _KEPT_MODELS = 2
 _KEPT_ANALYSES = 64
+_KEPT_MAPS = 1024  # about 100 MB at 128 pixels
 _FLOW_PX = 128
 
 Stream = Generator[Answer, None, Answer | None]
@@ -152,7 +153,7 @@ class LocalBackend:
 
     def _predictor(self, request: Request) -> Predictor:
         """Return the model of a request, loaded once."""
-        from coordgan_core.predictor import Predictor
+        from coordgan_core.predictor import AnalysisCache, Predictor
         from coordgan_core.snapshot import load_model
 
         path = Path(_string(request.params, "model"))
@@ -161,7 +162,9 @@ class LocalBackend:
         key = (str(path), device, precision, str(path.stat().st_mtime_ns if path.exists() else 0))
         if key not in self._predictors:
             model = load_model(path)
-            self._predictors[key] = Predictor(model, device=device, precision=precision)
+            # propagating again after a correction of the reference then runs no network
+            cache = AnalysisCache("/".join(key), entries=_KEPT_MAPS)
+            self._predictors[key] = Predictor(model, device=device, precision=precision, cache=cache)
             while len(self._predictors) > _KEPT_MODELS:
                 self._predictors.popitem(last=False)
         self._predictors.move_to_end(key)
