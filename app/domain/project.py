@@ -173,7 +173,14 @@ class Project:
         if self.read_only:
             yield ScanProgress(found=self.count(), finished=True)
             return
-        yield from scanning.scan(self.index, self.images_folder, self.folder)
+        yield from scanning.scan(self.index, self.images_folder, self.folder, self._count_classes)
+
+    def _count_classes(self) -> Iterator[int]:
+        """Count the classes of label maps that came with the folder: otherwise no merge would find them."""
+        for done, image_id in enumerate(self.index.uncounted(), 1):
+            with contextlib.suppress(LabelError):  # opening the image says what is wrong with it
+                self.store.count_classes(image_id)
+            yield done
 
     def count(self) -> int:
         """Return how many images there are."""

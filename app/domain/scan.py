@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,12 @@ class ScanProgress:
     finished: bool = False
 
 
-def scan(index: ImageIndex, images: Path, project: Path) -> Iterator[ScanProgress]:
+def scan(
+    index: ImageIndex,
+    images: Path,
+    project: Path,
+    count_classes: Callable[[], Iterator[int]] = lambda: iter(()),
+) -> Iterator[ScanProgress]:
     """List ``images`` into the index, then read the sizes of new files from their headers.
 
     Args:
@@ -47,6 +52,7 @@ def scan(index: ImageIndex, images: Path, project: Path) -> Iterator[ScanProgres
         images: The images folder; hidden folders are passed over.
         project: The project folder, which is passed over too; images that already have a label map in it are
             entered as edited.
+        count_classes: Looks into the label maps that were found, one by one.
 
     Yields:
         Progress after every batch.
@@ -82,6 +88,8 @@ def scan(index: ImageIndex, images: Path, project: Path) -> Iterator[ScanProgres
     yield progress
     measured = 0
     for measured in measure(index, images):
+        yield _with(progress, measured, finished=False)
+    for _ in count_classes():
         yield _with(progress, measured, finished=False)
     yield _with(progress, measured, finished=True)
 

@@ -33,6 +33,7 @@ from coordgan_core.errors import CoordError
 _log = logging.getLogger(__name__)
 _CANCEL_SEC = 3.0
 _STOP_MS = 2000
+_ASLEEP_SEC = 5.0
 _MAX_LINE = 128 << 20
 _MAX_RESTARTS = 3
 _ERROR_TAIL = 4000
@@ -120,6 +121,7 @@ class EngineClient(QObject):
         self._next = 1
         self._generation = 0
         self._heard = 0.0
+        self._looked = 0.0
         self._quick_crashes = 0
         self._started = 0.0
         self._watch = QTimer(self)
@@ -217,7 +219,7 @@ class EngineClient(QObject):
         self._buffer.clear()
         self._errors.clear()
         self._generation += 1
-        self._heard = self._started = time.monotonic()
+        self._heard = self._started = self._looked = time.monotonic()
         self._set_state(EngineState.STARTING)
         process.start(self._command[0], self._command[1:])
         self._watch.start()
@@ -322,6 +324,11 @@ class EngineClient(QObject):
     def _look(self) -> None:
         """Notice an engine that hangs or does not obey."""
         now = time.monotonic()
+        if (
+            now - self._looked > _ASLEEP_SEC
+        ):  # it was not the engine that slept, but this computer or the window
+            self._heard = now
+        self._looked = now
         if any(p.cancelled_at and now - p.cancelled_at > _CANCEL_SEC for p in self._pending.values()):
             self._restart("a request was cancelled and did not stop")
         elif now - self._heard > self._hang_sec:

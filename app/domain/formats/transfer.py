@@ -99,17 +99,17 @@ def export_report(
     chosen = _format(format_name)
     _check_place(project, out)
     items, skipped = _items(project, ids)
-    counts = {item.id: project.class_counts(item.id) for item in items}
-    files = [file for item in items for file in chosen.files(item, sorted(counts[item.id]), project.classes)]
+    classes, table = project.index.class_sets(), project.classes
+    files = [file for item in items for file in chosen.files(item, classes.get(item.id, []), table)]
     warnings = list(chosen.limits(project.classes))
     renamed = [i for i in items if i.stem != PurePosixPath(i.path).stem]
     if renamed:
         names = ", ".join(f"{i.path} as {i.stem}" for i in renamed[:_SHOWN])
         warnings.append(f"{len(renamed)} images are renamed to be unique ({names})")
-    unknown = sorted({c for used in counts.values() for c in used} - set(project.classes.ids))
+    unknown = sorted({c for item in items for c in classes.get(item.id, [])} - set(table.ids))
     if unknown:
         warnings.append(f"the class ids {', '.join(map(str, unknown))} have no name")
-    present = [f for f in files if (out / f).exists()]
+    present = [f for f in files if (out / f).exists()] if out.exists() else []
     if present:
         warnings.append(f"{len(present)} files are there already and would be replaced")
     return ExportReport(tuple(files), len(items), tuple(skipped), tuple(warnings))

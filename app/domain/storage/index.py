@@ -184,6 +184,23 @@ class ImageIndex:
         )
         return {int(c): (int(p), s) for c, p, s in rows}
 
+    def class_sets(self) -> dict[int, list[int]]:
+        """Return the classes of every image that has any but background."""
+        found: dict[int, list[int]] = {}
+        for image_id, class_id in self._db.read(
+            "SELECT image_id, class_id FROM image_classes WHERE pixels > 0 ORDER BY image_id, class_id"
+        ):
+            found.setdefault(image_id, []).append(class_id)
+        return found
+
+    def uncounted(self) -> list[int]:
+        """Return the images whose label map came with the folder, so that nobody has counted its classes."""
+        rows = self._db.read(
+            "SELECT id FROM images WHERE has_labels = 1 AND revision = 0 "
+            "AND id NOT IN (SELECT image_id FROM image_classes) ORDER BY id"
+        )
+        return [int(row[0]) for row in rows]
+
     def add_files(self, files: Sequence[FoundFile]) -> tuple[int, int]:
         """Enter files that a scan saw; return how many are new and how many have changed on disk."""
         added = changed = 0

@@ -228,6 +228,20 @@ class LabelStore:
             (image_id, image_id),
         )
 
+    def count_classes(self, image_id: int) -> None:
+        """Count the classes of a label map that came with the folder.
+
+        Raises:
+            LabelError: The label map is damaged.
+        """
+        counts = histogram(self.read(image_id))
+        with self._db.write() as connection:
+            # background too, so that an empty map counts as counted
+            connection.executemany(
+                "INSERT OR IGNORE INTO image_classes (image_id, class_id, pixels) VALUES (?,?,?)",
+                [(image_id, int(c), int(counts[c]) if c else 0) for c in {0, *np.flatnonzero(counts)}],
+            )
+
     def revision(self, image_id: int) -> int:
         """Return how often the label map of an image has changed."""
         row = self._db.one("SELECT revision FROM images WHERE id = ?", (image_id,))

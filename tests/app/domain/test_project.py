@@ -139,6 +139,9 @@ def test_a_lost_database_is_built_again_from_the_label_files(images: Path) -> No
         assert project.row(image).status is Status.EDITED
         batch = propagate(project, {image: 0.9})
         assert np.array_equal(project.labels(image), labels), f"batch {batch} replaced human work"
+        assert project.class_counts(image) == {2: 100}
+        list(project.change_classes(MergeClasses(2, 1)))
+        assert (project.labels(image) == 1).sum() == 100
 
 
 def test_second_opening_is_read_only(project: Project) -> None:
