@@ -7,9 +7,9 @@ class CoordError(Exception):
     """Base of all errors of the library that bad input or circumstances can cause.
 
     Args:
-        found: What is there, with the offending name or value.
+        found: What is there, with the offending name or value; never changed, as it may begin with a name.
         expected: What should have been there.
-        remedy: What the user can do about it.
+        remedy: What the user can do about it, an imperative sentence.
     """
 
     def __init__(self, found: str, *, expected: str = "", remedy: str = "") -> None:
@@ -18,10 +18,10 @@ class CoordError(Exception):
         self.remedy = remedy
         parts = [found.rstrip(".")]
         if expected:
-            parts.append(f"expected {expected.rstrip('.')}")
+            parts.append(f"Expected {expected.rstrip('.')}")
         if remedy:
-            parts.append(remedy.rstrip("."))
-        super().__init__(". ".join(part[0].upper() + part[1:] for part in parts) + ".")
+            parts.append(remedy[0].upper() + remedy[1:].rstrip("."))
+        super().__init__(". ".join(parts) + ".")
 
 
 class ImageError(CoordError):

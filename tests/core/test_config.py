@@ -172,7 +172,7 @@ def test_replacing_a_whole_part() -> None:
     [
         ("train.gan.nothing", 1, "GanConfig has no field nothing"),
         ("nothing", 1, "Config has no field nothing"),
-        ("model.dense_head.channels", 8, "Dense_head is not part of this model"),
+        ("model.dense_head.channels", 8, "dense_head is not part of this model"),
         ("train.batch", 0, "TrainConfig.batch is 0"),
         ("train.batch", "8", "TrainConfig.batch is '8'"),
         ("model", TrainConfig(), "Config.model is TrainConfig"),

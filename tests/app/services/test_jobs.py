@@ -90,7 +90,7 @@ def test_errors_are_messages(jobs: JobRunner, wait_until: WaitUntil) -> None:
 
     first, second = jobs.start("a", user_error), jobs.start("b", bug)
     wait_until(lambda: not jobs.is_busy)
-    assert jobs.view(first).message == "The folder is empty. Choose another one."
+    assert jobs.view(first).message == "the folder is empty. Choose another one."
     assert jobs.view(second).message == "ZeroDivisionError: oops"
     assert jobs.view(second).state is JobState.FAILED
 

@@ -151,7 +151,7 @@ def test_empty_and_hopeless_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no images"):
         ImageSource.from_folder(tmp_path, 4)
     (tmp_path / "a.png").touch()
-    with pytest.raises(DataError, match="None of the 1 images"):
+    with pytest.raises(DataError, match="none of the 1 images"):
         ImageSource.from_folder(tmp_path, 4)
 
 
