@@ -16,7 +16,7 @@ def prepare_sample(target: Path) -> Path:
     """
     from resources import sample_project
 
-    images = target / "images"
+    images = target / "figures"
     place = images / FOLDER
     if (place / "project.json").exists():
         return images

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QDialog
 
 from app.services.jobs import JobControl, JobError, JobProgress, JobState
@@ -30,7 +29,6 @@ class Flows(QObject):
         self._window = window
         self._context = window.context
         self._last_request: PropagationRequest | None = None
-        self._exports: dict[int, str] = {}
         self._context.jobs.finished.connect(self._job_finished)
 
     # -- propagation -------------------------------------------------------------------------------
@@ -116,8 +114,7 @@ class Flows(QObject):
             def work(_control: JobControl) -> Iterator[object]:
                 return _told(export(project, ids, name, out))
 
-            job = self._context.jobs.start(tr("Export to {name}", name=out.name), work, kind="export")
-            self._exports[job] = str(out)
+            self._context.jobs.start(tr("Export to {name}", name=out.name), work, kind="export")
             self._window.show_dock("jobs")
         dialog.deleteLater()
 
@@ -165,9 +162,6 @@ class Flows(QObject):
         elif view.state is JobState.FAILED:
             self._window.say(tr("{title} failed: {reason}", title=view.title, reason=view.message))
             self._window.show_dock("jobs")
-        folder = self._exports.pop(job_id, None)
-        if folder is not None and view.state is JobState.DONE and self._window.isActiveWindow():
-            QDesktopServices.openUrl(QUrl.fromLocalFile(folder))
 
     # -- windows about the window ------------------------------------------------------------------
 

@@ -348,7 +348,7 @@ class MainWindow(QMainWindow):
     def _show_zoom(self) -> None:
         if self.workspace is not None:
             view = self.workspace.canvas
-            self.status.show_zoom(view.viewport.scale * view.devicePixelRatioF())
+            self.status.show_zoom(view.viewport.scale * view.devicePixelRatioF() if view.has_image else None)
 
     def _theme_changed(self) -> None:
         self.actions_by_id.refresh_icons()

@@ -29,6 +29,9 @@ from app.ui.review_mode import ReviewMode
 from app.ui.texts import tr
 from app.ui.widgets.basics import Notice, button, column
 
+_TRIED = 20
+"""Images that are tried at opening until one can be shown."""
+
 
 class Workspace(QWidget):
     """Everything that lives as long as a project is open; the main window puts its panels into docks."""
@@ -168,10 +171,13 @@ class Workspace(QWidget):
         self._open_first()
 
     def _open_first(self) -> None:
-        """Open the first reference, or the first image."""
+        """Open the first reference, or the first image that can be shown."""
         if self._image_id < 0 and self.browser.model.rowCount():
-            references = self.project.references()
-            self.open_image(references[0] if references else int(self.browser.model.ids[0]))
+            firsts = [*self.project.references(), *(int(i) for i in self.browser.model.ids[:_TRIED])]
+            for image_id in firsts:
+                self.open_image(image_id)
+                if self.session.document is not None:
+                    break
 
     def open_image(self, image_id: int) -> None:
         """Show an image; what is wrong with it is said in its place."""

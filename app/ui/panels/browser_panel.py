@@ -41,6 +41,7 @@ from app.ui.widgets.basics import EmptyState, column, icon_button, label, row
 _SEARCH_DELAY_MS = 120
 _VISIBLE_DELAY_MS = 40
 _OPEN_DELAY_MS = 90
+LIST_WIDTH = 210
 
 _SORTS: tuple[tuple[Sort, str, bool], ...] = (
     (Sort.NAME, "Name", False),
@@ -56,6 +57,14 @@ _MENU: tuple[tuple[Status, str], ...] = (
     (Status.REFERENCE, "Use as reference"),
 )
 """What the context menu does with the selected images."""
+
+
+def completions(text: str, cursor: int, class_names: Iterable[str]) -> list[str]:
+    """Return the whole searches that the word under the cursor could lead to."""
+    word_start = text[:cursor].rfind(" ") + 1
+    word = text[word_start:cursor]
+    start = word_start + (max(word.rfind(":"), word.rfind(",")) + 1 if ":" in word else word.startswith("-"))
+    return [text[:start] + choice + text[cursor:] for choice in complete(text, cursor, class_names)]
 
 
 class BrowserPanel(QWidget):
@@ -87,7 +96,7 @@ class BrowserPanel(QWidget):
         layout = column(head, self._pages, spacing=2)
         layout.setContentsMargins(0, 0, 0, 6)
         self.setLayout(layout)
-        self.setMinimumWidth(210)
+        self.setMinimumWidth(LIST_WIDTH)
         thumbnails.ready.connect(self._thumbnail_ready)
 
     def _make_search(self) -> None:
@@ -172,6 +181,7 @@ class BrowserPanel(QWidget):
         if grid == self.delegate.grid:
             return
         self.delegate.grid = grid
+        self._set_width()
         flow = QListView.Flow.LeftToRight if grid else QListView.Flow.TopToBottom
         self.view.setFlow(flow)
         self.view.setWrapping(grid)
@@ -181,10 +191,16 @@ class BrowserPanel(QWidget):
             self.view.scrollTo(current)
         self._visible_timer.start()
 
+    def _set_width(self) -> None:
+        """Leave room for two columns of the grid."""
+        cell = self.delegate.grid_px + 12
+        self.setMinimumWidth(2 * cell + 24 if self.delegate.grid and cell < 200 else LIST_WIDTH)
+
     def set_thumbnail_px(self, side_px: int) -> None:
         """Make the squares of the grid another size."""
         if side_px != self.delegate.grid_px:
             self.delegate.grid_px = side_px
+            self._set_width()
             self.view.doItemsLayout()
             self._visible_timer.start()
 
@@ -202,8 +218,8 @@ class BrowserPanel(QWidget):
     # -- search ------------------------------------------------------------------------------------
 
     def _typed(self, text: str) -> None:
-        names = self._project.classes.names
-        self._words.setStringList(complete(text, self.search.cursorPosition(), names))
+        found = completions(text, self.search.cursorPosition(), self._project.classes.names)
+        self._words.setStringList(found)
 
     def apply_search(self) -> None:
         """Show what matches the search box; say what is wrong with it otherwise."""

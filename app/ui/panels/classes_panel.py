@@ -73,11 +73,11 @@ class _ClassDelegate(QStyledItemDelegate):
                 "muted" if not found.visible else "faint",
             ).paint(painter, eye)
         text = QRect(swatch_rect(rect).right() + 10, rect.top(), 0, rect.height())
-        text.setRight(lock.left() - 46)
+        text.setRight(lock.left() - 30)
         painter.setPen(colour("text" if found.visible else "faint"))
         name = painter.fontMetrics().elidedText(found.name, Qt.TextElideMode.ElideRight, text.width())
         painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, name)
-        self._draw_key(painter, QRect(lock.left() - 34, rect.top(), 22, rect.height()), index.row())
+        self._draw_key(painter, QRect(lock.left() - 27, rect.top(), 22, rect.height()), index.row())
         painter.restore()
 
     def _draw_swatch(self, painter: QPainter, box: QRect, found: cl.LabelClass) -> None:
@@ -113,7 +113,7 @@ def swatch_rect(rect: QRect) -> QRect:
 def flag_rects(rect: QRect) -> tuple[QRect, QRect]:
     """Return where lock and eye of a row are."""
     y = rect.center().y() - 7
-    return QRect(rect.right() - 50, y, 16, 16), QRect(rect.right() - 28, y, 16, 16)
+    return QRect(rect.right() - 46, y, 16, 16), QRect(rect.right() - 26, y, 16, 16)
 
 
 class _ClassList(QListView):
@@ -182,7 +182,7 @@ class ClassesPanel(QWidget):
         layout = column(self.view, self._hint, foot, spacing=2)
         layout.setStretch(0, 1)
         self.setLayout(layout)
-        self.setMinimumWidth(200)
+        self.setMinimumWidth(236)
         options.changed.connect(self._option_changed)
         self.refresh()
 

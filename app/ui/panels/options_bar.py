@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QSpinBox, QWidget
 from app.domain.classes import LabelClass
 from app.ui.canvas.options import MAX_BRUSH_PX, ToolOptions
 from app.ui.texts import tr
-from app.ui.widgets.basics import label, row, slider
+from app.ui.widgets.basics import ElidedLabel, label, row, slider
 
 _BRUSH_CURVE = 400
 
@@ -61,8 +61,9 @@ class OptionsBar(QFrame):
         self._contiguous.toggled.connect(lambda on: options.set("contiguous", on))
         self._controls["contiguous"] = [self._contiguous]
         layout.addWidget(self._contiguous)
-        self._hint = label("", "muted")
-        layout.addWidget(self._hint)
+        self._hint = ElidedLabel()
+        self._hint.setProperty("role", "muted")
+        layout.addWidget(self._hint, 1000)
         layout.addStretch(1)
         self.only_background = QCheckBox(tr("Only on background"))
         self.only_background.setToolTip(tr("Tools leave every labelled pixel as it is"))

@@ -22,9 +22,9 @@ class StatusBar(QStatusBar):
         self.pixel.setText(pixel)
         self.class_name.setText(class_name)
 
-    def show_zoom(self, scale: float) -> None:
-        """Show device pixels an image pixel."""
-        self.zoom.setText(f"{scale:.0%}")
+    def show_zoom(self, scale: float | None) -> None:
+        """Show device pixels an image pixel; nothing without an image."""
+        self.zoom.setText("" if scale is None else f"{scale:.0%}")
 
     def show_place(self, place: int, count: int) -> None:
         """Show which image of how many is in view."""

@@ -17,7 +17,7 @@ from app.domain.status import Status
 from app.services.thumbnails import ThumbnailLoader
 from app.ui.panels.browser_delegate import subtitle
 from app.ui.panels.browser_model import ID_ROLE, ROW_ROLE, BrowserModel
-from app.ui.panels.browser_panel import BrowserPanel
+from app.ui.panels.browser_panel import BrowserPanel, completions
 from tests.app.conftest import write_images
 
 STRICT = QAbstractItemModelTester.FailureReportingMode.Fatal
@@ -171,3 +171,18 @@ def test_list_and_grid_show_thumbnails(panel: BrowserPanel, wait_until, qapp: QA
     first = panel.view.visualRect(panel.model.index(0))
     second = panel.view.visualRect(panel.model.index(1))
     assert second.top() == first.bottom() + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sta", ["status:"]),
+        ("-sta", ["-status:"]),
+        ("wing status:pro", ["wing status:propagated"]),
+        ("status:accepted,rej", ["status:accepted,rejected"]),
+        ("label:no", ["label:nose"]),
+        ("wing", []),
+    ],
+)
+def test_completing_a_word_keeps_the_rest_of_the_search(text: str, expected: list[str]) -> None:
+    assert completions(text, len(text), ("background", "nose")) == expected

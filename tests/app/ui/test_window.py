@@ -91,6 +91,10 @@ def test_an_unreadable_image_is_shown_with_its_reason(desk: Desk, tmp_path: Path
     (folder / "broken.png").write_bytes(b"no picture")
     assert desk.window.open_project(folder)
     desk.wait(lambda: desk.workspace.browser.model.rowCount() == 2)
+    desk.wait(lambda: desk.workspace.canvas.has_image)
+    assert desk.workspace.project.row(desk.workspace.image_id).path == "image0.png", (
+        "the first that can be shown"
+    )
     broken = desk.workspace.project.find("broken.png")
     assert broken is not None
     desk.workspace.open_image(broken)
@@ -219,3 +223,69 @@ def test_unusual_pixels_are_shown(desk: Desk, tmp_path: Path, name: str) -> None
     workspace = desk.open(folder)
     assert workspace.canvas.image is not None
     assert workspace.canvas.image.shape == (20, 30, 3)
+
+
+def test_painting_without_any_class_asks_for_one(
+    desk: Desk, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = desk.open(images)
+    asked: list[bool] = []
+    monkeypatch.setattr(workspace.classes, "ask_new", lambda: asked.append(True))
+    drag(workspace.canvas, [(5, 5), (20, 20)])
+    desk.wait(lambda: asked)
+    assert workspace.document is not None
+    assert not workspace.document.can_undo
+    workspace.classes.add("wing")
+    desk.wait(lambda: workspace.options.class_id == 1)
+    drag(workspace.canvas, [(5, 5), (20, 20)])
+    assert workspace.document.labels.any()
+    assert len(asked) == 1
+
+
+def test_export_and_import_by_the_menus(
+    desk: Desk, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.ui import flows
+    from app.ui.dialogs.exporting import ExportDialog, ImportDialog
+
+    out = tmp_path / "out"
+
+    def fill(dialog: QDialog) -> bool:
+        if isinstance(dialog, ExportDialog):
+            dialog.format.setCurrentIndex(dialog.format.findData("index-png"))
+            dialog.out.setText(str(out))
+            dialog.check()
+        if isinstance(dialog, ImportDialog):
+            dialog.path.setText(str(out))
+            dialog._probe()
+        return dialog.primary.isEnabled()  # type: ignore[attr-defined,no-any-return]
+
+    monkeypatch.setattr(flows, "_accepted", fill)
+    workspace = desk.open(images)
+    workspace.classes.add("wing")
+    desk.wait(lambda: workspace.options.class_id == 1)
+    drag(workspace.canvas, [(5, 5), (20, 20)])
+    assert workspace.document is not None
+    painted = workspace.document.labels.copy()
+    image = workspace.image_id
+    desk.saved()
+    desk.window.actions_by_id["file.export"].trigger()
+    desk.wait(lambda: not desk.running.jobs.is_busy)
+    assert list(out.rglob("*.png"))
+
+    # into a second project of the same images
+    other = tmp_path / "other"
+    write_images(other, 6)
+    again = desk.open(other)
+    desk.wait(lambda: again.browser.model.rowCount() == 6)
+    desk.window.actions_by_id["file.import"].trigger()
+    desk.wait(lambda: not desk.running.jobs.is_busy)
+    desk.wait(lambda: again.project.classes.by_name("wing") is not None)
+    target = again.project.find(f"image{image - 1}.png")
+    assert target is not None
+    desk.wait(lambda: again.project.labels(target).any())
+    np.testing.assert_array_equal(again.project.labels(target), painted)
+    desk.wait(lambda: again.session.can_undo)
+    desk.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    desk.wait(lambda: not again.project.labels(target).any())
+    desk.wait(lambda: not desk.running.jobs.is_busy)
