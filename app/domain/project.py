@@ -34,7 +34,7 @@ from app.domain.edits import Edit, LabelMap
 from app.domain.palette import hex_color, parse_color
 from app.domain.search import Query, parse
 from app.domain.status import Origin, Status
-from app.domain.storage.batches import Batches, Exchange, Result, RunRow
+from app.domain.storage.batches import Batches, Exchange, Result, RunRow, damaged
 from app.domain.storage.database import Database
 from app.domain.storage.index import ImageIndex, ImageRow, Sort
 from app.domain.storage.label_store import Commit, LabelStore
@@ -394,9 +394,12 @@ class Project:
     def _load_classes(self) -> ClassTable:
         rows = self.database.read("SELECT id, name, color, locked, visible FROM classes ORDER BY position")
         if rows:
-            return ClassTable(
-                tuple(LabelClass(r[0], r[1], parse_color(r[2]), bool(r[3]), bool(r[4])) for r in rows)
-            )
+            try:
+                return ClassTable(
+                    tuple(LabelClass(r[0], r[1], parse_color(r[2]), bool(r[3]), bool(r[4])) for r in rows)
+                )
+            except (ValueError, TypeError, AttributeError) as error:
+                raise damaged(str(error)) from error
         file = self.folder / "classes.json"
         if not file.exists():
             return ClassTable()

@@ -23,7 +23,7 @@ from app.domain.edits import LabelMap, pack_labels, unpack_labels
 from app.domain.status import Origin, Status
 from app.domain.storage.database import Database
 from app.domain.storage.label_store import LabelStore, is_protected, state_of
-from coordgan_core.errors import CoordError, LabelError
+from coordgan_core.errors import CoordError, DataError, LabelError
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Batches:
         """Close a batch, adding to its details."""
         with self._db.write() as connection:
             row = connection.execute("SELECT details FROM batches WHERE id = ?", (batch,)).fetchone()
-            merged = {**json.loads(row[0] if row else "{}"), **(details or {})}
+            merged = {**_loaded(row[0] if row else "{}"), **(details or {})}
             connection.execute(
                 "UPDATE batches SET finished = ?, details = ? WHERE id = ?",
                 (time.time(), json.dumps(merged), batch),
@@ -120,7 +120,7 @@ class Batches:
             "FROM batches b ORDER BY b.id DESC LIMIT ?",
             (limit,),
         )
-        return [RunRow(r[0], r[1], r[2], r[3], r[4], bool(r[5]), r[7], json.loads(r[6])) for r in rows]
+        return [RunRow(r[0], r[1], r[2], r[3], r[4], bool(r[5]), r[7], _loaded(r[6])) for r in rows]
 
     def claim(self, image_id: int, revision: int) -> bool:
         """Reserve an image for a person's stroke; False if its label map is no longer at ``revision``."""
@@ -353,9 +353,9 @@ class Batches:
             "WHERE batch_id = ? AND image_id = ?",
             (batch, image_id),
         ).fetchone()
-        replaces, labels, base, other = bool(item[0]), item[1], item[2], json.loads(item[3])
+        replaces, labels, base, other = bool(item[0]), item[1], item[2], _loaded(item[3])
         present = state_of(connection, image_id)
-        if json.loads(item[4]) != [present["status"], present["history_from"], present["depth"]]:
+        if _loaded(item[4]) != [present["status"], present["history_from"], present["depth"]]:
             return None
         scores = other.pop("class_scores", {})
         self._keep(connection, batch, image_id, present, replaces=replaces, anew=True)
@@ -428,6 +428,22 @@ class Batches:
     def _leave(self, image_id: int) -> None:
         with self._claims_lock:
             self._writing.discard(image_id)
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise damaged(str(error)) from error
+
+
+def damaged(what: str) -> DataError:
+    """Return the error of a project database that holds nonsense."""
+    return DataError(
+        f"the project database is damaged ({what})",
+        expected="what this program has written",
+        remedy="rename project.sqlite and open the folder again: the label maps beside it are kept",
+    )
 
 
 def _expect(

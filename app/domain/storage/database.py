@@ -15,6 +15,9 @@ from coordgan_core.errors import DataError, DiskFullError
 BUSY_SEC = 10.0
 """How long to wait for another process that is writing."""
 
+_FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What sqlite3 raises; the second where even the message of a damaged file is damaged."""
+
 
 class Database:
     """A project database in write-ahead mode; every method may be called from any thread.
@@ -44,7 +47,7 @@ class Database:
             if self._writer is not None:
                 self._migrate(self._writer)
             self._check_version()
-        except sqlite3.Error as error:
+        except _FAULTS as error:
             self.close()
             raise _translated(error, path) from error
         except BaseException:
@@ -116,7 +119,7 @@ class Database:
             connection = self._idle.pop() if self._idle else self._connect(writer=False)
         try:
             yield connection
-        except sqlite3.Error as error:
+        except _FAULTS as error:
             raise _translated(error, self.path) from error
         finally:
             with self._pool_lock:
@@ -187,7 +190,7 @@ class Database:
             raise DataError(f"{self.path} is no project", remedy="open the folder of images instead")
 
 
-def _translated(error: sqlite3.Error, path: Path) -> DataError | DiskFullError:
+def _translated(error: Exception, path: Path) -> DataError | DiskFullError:
     text = str(error)
     if any(word in text for word in ("full", "readonly", "read-only", "disk I/O", "unable to open")):
         return DiskFullError(

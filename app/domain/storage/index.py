@@ -15,6 +15,7 @@ import numpy.typing as npt
 from app.domain.search import Query, Term
 from app.domain.status import HUMAN, Origin, Status
 from app.domain.storage.database import Database
+from coordgan_core.errors import DataError
 
 _COLUMNS = (
     "id, path, width, height, status, confidence, problem, note, origin, revision, missing, modified, "
@@ -112,7 +113,13 @@ class ImageIndex:
         for part in _chunks(wanted):
             marks = ",".join("?" * len(part))
             for row in self._db.read(f"SELECT {_COLUMNS} FROM images WHERE id IN ({marks})", part):
-                found[row[0]] = _to_row(row)
+                try:
+                    found[row[0]] = _to_row(row)
+                except ValueError as error:
+                    raise DataError(
+                        f"the entry of image {row[0]} is damaged ({error})",
+                        remedy="rename project.sqlite and open the folder again: the label maps are kept",
+                    ) from error
         return [found[i] for i in wanted if i in found]
 
     def find(self, path: str) -> int | None:
