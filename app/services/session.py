@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -21,6 +22,7 @@ from app.services.writer import ProjectWriter
 from coordgan_core.errors import CoordError, ImageError
 
 _EMIT_MS = 50
+_LISTING_SEC = 0.5
 NOTHING: frozenset[int] = frozenset()
 
 
@@ -102,6 +104,7 @@ class Session(QObject):
         self._labels = LabelCache(project, parent=self)
         self._leaving: dict[int, Document] = {}
         self._scan: ThreadJob | None = None
+        self._listed_at = 0.0
         self._pending = Changes()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -137,7 +140,10 @@ class Session(QObject):
     def _on_scan(self, event: object) -> None:
         if isinstance(event, ScanProgress):
             self.scanProgress.emit(event.found, event.finished)
-            self.tell(Changes(listing=True))
+            now = time.monotonic()
+            if event.finished or now - self._listed_at > _LISTING_SEC:
+                self._listed_at = now
+                self.tell(Changes(listing=True))
             if event.finished and event.skipped:
                 name, reason = event.skipped[0]
                 self.notice.emit(f"{len(event.skipped)} files were passed over, such as {name}: {reason}")

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
 
 from app.domain.classes import MergeClasses
 from app.domain.label_map import PaintRules, rectangle_region
-from app.domain.project import Project, Result
+from app.domain.project import Commit, Project, Result
 from app.domain.status import Status
 from app.services.session import Changes, Session
+from coordgan_core.errors import DiskFullError
 from tests.app.conftest import WaitUntil
 
 
@@ -206,3 +207,38 @@ def test_undone_batch_can_be_redone_although_the_image_was_painted_before(
     wait_until(lambda: (document.labels[:6, :6] == 2).all() and session.can_redo)
     paint_box(session, 10, 10, 12, 12)
     assert not session.can_redo
+
+
+def test_strokes_that_cannot_be_written_wait_in_order_and_nothing_is_lost(
+    session: Session, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = session.open_image(first(session))
+    real, full = session.project.commit, [True]
+
+    def commit(commits: Iterable[Commit]) -> None:
+        if full[0]:
+            raise DiskFullError("the disk is full", remedy="free some space")
+        real(commits)
+
+    monkeypatch.setattr(session.project, "commit", commit)
+    problems: list[str] = []
+    failures: list[str] = []
+    session.failed.connect(problems.append)
+    document.saveFailed.connect(lambda _image, text: failures.append(text))
+    paint_box(session, 0, 0, 9, 9, value=1)
+    wait_until(lambda: problems and failures)
+    assert "Free some space" in problems[0]
+    assert not session.flush()
+    session.accept(document.image_id)
+    paint_box(session, 5, 5, 14, 14, value=2)
+    session.undo()
+    ids = [int(i) for i in session.project.ids()]
+    session.open_image(ids[1])
+    again = session.open_image(ids[0])
+    assert (again.labels[:10, :10] == 1).all(), "what is not on disk yet is still shown"
+    assert session.unsaved > 0
+    full[0] = False
+    assert session.flush()
+    wait_until(lambda: session.project.row(ids[0]).status is not Status.UNLABELLED)
+    assert np.array_equal(session.project.labels(ids[0]), again.labels)
+    assert [row[1] for row in session.project.store.history(ids[0])] == ["do", "do", "undo"]
