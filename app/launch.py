@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, Qt, QTimer
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
 from app.services import diagnostics, translations
@@ -21,6 +21,7 @@ from app.ui.actions.gate import BareKeyGate
 from app.ui.context import AppContext
 from app.ui.main_window import MainWindow
 from app.ui.theme import Theme
+from resources import resource_path
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ def make_application() -> QApplication:
     QCoreApplication.setApplicationName("CoordLabel")
     QCoreApplication.setOrganizationName("CoordLabel")
     app.setDesktopFileName("coordlabel")
+    app.setWindowIcon(QIcon(str(resource_path("icons/coordlabel.svg"))))
     return app
 
 

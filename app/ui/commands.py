@@ -35,7 +35,7 @@ def _display(w: Workspace) -> None:
 
 
 def _suggested(w: Workspace) -> None:
-    found = w.review.controller.suggestion()
+    found = w.review.controller.suggestion
     if found is not None:
         w.open_image(found.image_id)
 

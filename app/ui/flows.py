@@ -110,9 +110,10 @@ class Flows(QObject):
         dialog = ExportDialog(workspace.project, workspace.browser.selected_ids(), self._window)
         if _accepted(dialog):
             project, ids, name, out = workspace.project, dialog.ids(), dialog.format_name, dialog.folder
+            options = dialog.options
 
             def work(_control: JobControl) -> Iterator[object]:
-                return _told(export(project, ids, name, out))
+                return _told(export(project, ids, name, out, options))
 
             self._context.jobs.start(tr("Export to {name}", name=out.name), work, kind="export")
             self._window.show_dock("jobs")

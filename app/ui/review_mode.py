@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QWidget
 from app.domain.classes import ClassTable
 from app.services.engine import LinkedCursor
 from app.services.session import Changes, Session
+from app.services.tasks import Worker
 from app.ui.actions import ActionRegistry
 from app.ui.canvas.canvas_view import CanvasView
 from app.ui.canvas.compositor import Look
@@ -40,13 +41,14 @@ class ReviewMode(QObject):
         session: Session,
         images: ImageStore,
         canvas: CanvasView,
+        worker: Worker,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._context = context
         self._session = session
         self._canvas = canvas
-        self.controller = ReviewController(session, self)
+        self.controller = ReviewController(session, worker, self)
         self.bar = ReviewBar(self.controller, actions)
         self.pane = ReferencePane(session.project, images)
         self.link = LinkedCursor(context.engine, self)
@@ -126,9 +128,7 @@ class ReviewMode(QObject):
 
     def _reload_queue(self) -> None:
         if self.is_active:
-            self.controller.reload()
-            if self.controller.current is None and self.controller.queue:
-                self.controller.advance()
+            self.controller.reload_soon()
 
     def set_classes(self, classes: ClassTable) -> None:
         """Use other classes."""

@@ -68,7 +68,7 @@ class Workspace(QWidget):
         self.browser = BrowserPanel(project, self.thumbnails)
         self.classes = ClassesPanel(self.session, self.options)
         self.navigator = Navigator(self.canvas)
-        self.review = ReviewMode(context, actions, self.session, self.images, self.canvas, self)
+        self.review = ReviewMode(context, actions, self.session, self.images, self.canvas, self.worker, self)
         self.problem = Notice(level="bad")
         self.problem.add_button(button(tr("Dismiss"), self.problem.hide, kind="quiet"))
         self.problem.hide()

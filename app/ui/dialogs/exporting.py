@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPlainTextEdit, QWidget
 
-from app.domain.formats import FORMATS
+from app.domain.formats import FORMATS, ExportOptions
 from app.domain.project import Project
 from app.ui.dialogs.base import Dialog
 from app.ui.texts import plural, tr
@@ -50,6 +50,9 @@ class ExportDialog(Dialog):
             self.range.addItem(title)
         self.out = QLineEdit(str(project.images_folder.parent / f"{project.images_folder.name}-labels"))
         browse = button(tr("Choose…"), self._browse)
+        self.copy_images = QCheckBox(tr("Copy the images too"))
+        self.own_colours = QCheckBox(tr("Use the colours of this project"))
+        self.own_colours.setToolTip(tr("Instead of the colours that the format is known by"))
         self.notice = Notice()
         self.list = QPlainTextEdit()
         self.list.setReadOnly(True)
@@ -65,6 +68,7 @@ class ExportDialog(Dialog):
             6,
             label(tr("Folder"), "section"),
             row(self.out, browse),
+            row(self.copy_images, 12, self.own_colours, None),
             6,
             label(tr("What will be written"), "section"),
             self.notice,
@@ -84,6 +88,13 @@ class ExportDialog(Dialog):
     def folder(self) -> Path:
         """Where to."""
         return Path(self.out.text()).expanduser()
+
+    @property
+    def options(self) -> ExportOptions:
+        """How to write."""
+        return ExportOptions(
+            copy_images=self.copy_images.isChecked(), project_colors=self.own_colours.isChecked()
+        )
 
     def ids(self) -> list[int]:
         """Return the images to export."""

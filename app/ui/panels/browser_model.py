@@ -18,6 +18,8 @@ ROW_ROLE = Qt.ItemDataRole.UserRole + 1
 
 _PAGE = 64
 _PAGES_KEPT = 64
+_MANY = 200
+"""Changed rows from which one signal for all is cheaper than one for each."""
 
 
 class BrowserModel(QAbstractListModel):
@@ -97,7 +99,11 @@ class BrowserModel(QAbstractListModel):
 
     def refresh(self, image_ids: Iterable[int]) -> None:
         """Read the rows of these images again."""
-        for place in self.rows_of(image_ids):
+        places = self.rows_of(image_ids)
+        if len(places) > _MANY:
+            self.refresh_all()
+            return
+        for place in places:
             self._pages.pop(int(place) // _PAGE, None)
             index = self.index(int(place))
             self.dataChanged.emit(index, index)

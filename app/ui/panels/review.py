@@ -18,6 +18,7 @@ from app.domain.review import (
 )
 from app.domain.status import Status
 from app.services.session import Session
+from app.services.tasks import Worker
 from app.ui.texts import tr
 
 _PACES_KEPT = 20
@@ -34,14 +35,20 @@ class ReviewController(QObject):
     finished = Signal()
     """Nothing is left to review."""
 
-    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+    suggested = Signal(object)
+    """The `Suggestion` of the image to label next, or None."""
+
+    def __init__(self, session: Session, worker: Worker, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._worker = worker
+        self.suggestion: Suggestion | None = None
         self.is_active = False
         self.class_id: int | None = None
         self.current: int | None = None
         self._queue: list[int] = []
         self._skipped: set[int] = set()
+        self._deciding: set[int] = set()
         self._paces: deque[float] = deque(maxlen=_PACES_KEPT)
         self._since = time.monotonic()
 
@@ -77,9 +84,33 @@ class ReviewController(QObject):
 
     def reload(self) -> None:
         """Ask for the queue again; the image in view stays."""
-        found = review_queue(self._session.project, class_id=self.class_id)
-        self._queue = [int(i) for i in np.asarray(found)]
+        self._take(review_queue(self._session.project, class_id=self.class_id))
+
+    def reload_soon(self) -> None:
+        """Ask for the queue in a worker, as a long one takes its time; go on when there was nothing to do."""
+        project, class_id = self._session.project, self.class_id
+
+        def take(found: np.ndarray) -> None:
+            if self.is_active and class_id == self.class_id:
+                self._take(found)
+                if self.current is None and self._queue:
+                    self.advance()
+
+        self._worker.run(lambda: review_queue(project, class_id=class_id), take, lambda _error: None)
+
+    def _take(self, found: np.ndarray) -> None:
+        self._queue = [int(i) for i in found if int(i) not in self._deciding]
         self.changed.emit()
+        self._look_for_suggestion()
+
+    def _look_for_suggestion(self) -> None:
+        project = self._session.project
+
+        def told(found: Suggestion | None) -> None:
+            self.suggestion = found
+            self.suggested.emit(found)
+
+        self._worker.run(lambda: suggest_next(project), told, lambda _error: None)
 
     def _open(self, image_id: int) -> None:
         self.current = image_id
@@ -133,6 +164,13 @@ class ReviewController(QObject):
         self._paces.append(min(time.monotonic() - self._since, _LONGEST_PACE_SEC))
         self._queue = [i for i in self._queue if i != image_id]
         self.advance()
+        self._deciding.add(image_id)
+        self._session.call_in_writer(lambda: None, lambda _done: self._decided(image_id))
+
+    def _decided(self, image_id: int) -> None:
+        """Trust the index about an image again, now that the decision is in it."""
+        self._deciding.discard(image_id)
+        self._look_for_suggestion()
 
     def skip(self) -> None:
         """Leave the image in the queue and look at the next one."""
@@ -149,10 +187,6 @@ class ReviewController(QObject):
     def seconds_left(self) -> float | None:
         """Return how long the rest takes at the present pace, None while that is unknown."""
         return seconds_left(self.counts().left, self._paces)
-
-    def suggestion(self) -> Suggestion | None:
-        """Return the image that would help the others most as a reference."""
-        return suggest_next(self._session.project)
 
     def name(self, image_id: int) -> str:
         """Return what an image is called."""

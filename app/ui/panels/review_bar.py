@@ -59,6 +59,7 @@ class ReviewBar(QFrame):
         self.setLayout(layout)
         self.refresh_icons()
         controller.changed.connect(self.refresh)
+        controller.suggested.connect(lambda _found: self._show_suggestion())
         actions.keys_changed.connect(self._show_keys)
         self._show_keys()
 
@@ -111,11 +112,10 @@ class ReviewBar(QFrame):
         self._figures.setText("  ·  ".join(parts))
         for made in (self._accept, self._reject, self._skip):
             made.setEnabled(self._controller.current is not None)
-        if self._controller.is_active:
-            self._show_suggestion()
+        self._show_suggestion()
 
     def _show_suggestion(self) -> None:
-        found = self._controller.suggestion()
+        found = self._controller.suggestion
         self._suggested = None if found is None else int(found.image_id)
         here = self._suggested is not None and self._suggested == self._controller.current
         for part in (self._bulb, self._suggestion):

@@ -124,6 +124,10 @@ def test_a_long_list_is_read_only_where_somebody_looks(qapp: QApplication) -> No
         model.index(row).data()
     assert project.asked <= 3 * 64
     assert model.row_of(77_777) == 77_777
+    signals: list[object] = []
+    model.dataChanged.connect(lambda *_: signals.append(1))
+    model.refresh(range(50_000))
+    assert len(signals) == 1, "many changed rows are one signal"
     model.deleteLater()
 
 

@@ -129,7 +129,8 @@ def test_enter_belongs_to_an_open_polygon_first(desk: Desk, reviewing: Workspace
 
 def test_the_suggestion_says_why_and_leads_there(desk: Desk, reviewing: Workspace) -> None:
     bar = reviewing.review.bar
-    found = reviewing.review.controller.suggestion()
+    desk.wait(lambda: reviewing.review.controller.suggestion is not None)
+    found = reviewing.review.controller.suggestion
     assert found is not None
     assert found.image_id == reviewing.review.controller.queue[0]
     assert found.reason in bar._suggestion.text()
