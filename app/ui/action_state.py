@@ -21,6 +21,7 @@ _NEEDS_PROJECT = {
     "edit.redo",
     "edit.undo_batch",
     "class.add",
+    "class.import",
     "view.browser",
     "view.grid",
     "view.classes",

@@ -55,6 +55,7 @@ WORKSPACE_COMMANDS: dict[str, WorkspaceCommand] = {
     "class.swap": lambda w: w.options.swap_class(),
     "class.lock": lambda w: w.classes.toggle_lock(w.options.class_id),
     "class.add": lambda w: w.classes.ask_new(),
+    "class.import": lambda w: w.classes.ask_import(),
     "view.fit": lambda w: w.canvas.fit(),
     "view.actual": lambda w: w.canvas.zoom_to(1.0),
     "view.zoom_in": lambda w: w.canvas.zoom_step(1),

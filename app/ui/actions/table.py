@@ -189,6 +189,9 @@ _CLASSES = (
         True,
     ),
     ActionSpec("class.add", "Add class…", "mdi6.plus", ("Ctrl+Shift+N",)),
+    ActionSpec(
+        "class.import", "Import classes…", "mdi6.playlist-plus", tip="One name a line, from a text file"
+    ),
 )
 
 _VIEW = (
@@ -376,6 +379,7 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "edit.undo_batch",
             "-",
             "class.add",
+            "class.import",
             "class.swap",
             "class.lock",
             "class.background_only",

@@ -30,13 +30,24 @@ class Theme(QObject):
         self.tokens = LIGHT
         app.setStyle("Fusion")
         _choose_font(app)
+        self._tell_platform()
         app.styleHints().colorSchemeChanged.connect(self._follow_system)
         self._apply()
 
     def set_appearance(self, appearance: Appearance) -> None:
         """Show the light or the dark appearance, or follow the system."""
         self._appearance = appearance
+        self._tell_platform()
         self._apply()
+
+    def _tell_platform(self) -> None:
+        """Have what the platform draws itself (title bars, file dialogs) look alike."""
+        hints = self._app.styleHints()
+        if self._appearance == "system":
+            hints.unsetColorScheme()
+        else:
+            dark = self._appearance == "dark"
+            hints.setColorScheme(Qt.ColorScheme.Dark if dark else Qt.ColorScheme.Light)
 
     def _follow_system(self) -> None:
         if self._appearance == "system":
@@ -45,7 +56,11 @@ class Theme(QObject):
     def _wanted(self) -> Tokens:
         if self._appearance != "system":
             return DARK if self._appearance == "dark" else LIGHT
-        return DARK if self._app.styleHints().colorScheme() == Qt.ColorScheme.Dark else LIGHT
+        return DARK if self.system_is_dark() else LIGHT
+
+    def system_is_dark(self) -> bool:
+        """Return whether the desktop asks for dark windows."""
+        return self._app.styleHints().colorScheme() == Qt.ColorScheme.Dark
 
     def _apply(self) -> None:
         self.tokens = self._wanted()

@@ -251,3 +251,19 @@ def test_the_window_is_painted_in_both_appearances(desk: Desk, images: Path, the
     picture: QPixmap = desk.window.grab()
     corner = picture.toImage().pixelColor(picture.width() - 3, 60)
     assert (corner.lightness() > 128) == (theme == "light")
+
+
+def test_the_appearance_follows_the_system_unless_told_otherwise(
+    desk: Desk, qapp: QApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the offscreen platform has no colour scheme to change: what it would say is said in its place
+    theme = desk.window.context.theme
+    theme.set_appearance("system")
+    for dark in (True, False):
+        monkeypatch.setattr(theme, "system_is_dark", lambda dark=dark: dark)
+        qapp.styleHints().colorSchemeChanged.emit(Qt.ColorScheme.Dark)
+        assert theme.tokens is (DARK if dark else LIGHT)
+    theme.set_appearance("light")
+    monkeypatch.setattr(theme, "system_is_dark", lambda: True)
+    qapp.styleHints().colorSchemeChanged.emit(Qt.ColorScheme.Dark)
+    assert theme.tokens is LIGHT
