@@ -151,6 +151,7 @@ class Oracle(EngineClient):
 
 def carried(source: np.ndarray, labels: np.ndarray, query: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return labels and confidence of a query from the nearest canonical positions of the reference."""
+    from scipy.ndimage import uniform_filter
     from scipy.spatial import cKDTree
 
     known = np.isfinite(source[0])
@@ -166,7 +167,7 @@ def carried(source: np.ndarray, labels: np.ndarray, query: np.ndarray) -> tuple[
     sure = np.full(found.shape, 0.97)
     agreement = (votes == votes[:, :1]).mean(1)
     sure[inside] = np.clip(0.1 + 0.88 * agreement - 12 * distance[:, 0], 0.05, 0.99)
-    return found, sure.astype(np.float32)
+    return found, uniform_filter(sure, 3).astype(np.float32)
 
 
 class Studio:
@@ -255,7 +256,9 @@ def take_all(studio: Studio) -> None:
     studio.wait()
     show_cursor(workspace.canvas)
     studio.shoot("review")
-    studio.shoot_dialog("settings", SettingsDialog(studio.running.settings, window))
+    settings = SettingsDialog(studio.running.settings, window)
+    settings.show_section("canvas")
+    studio.shoot_dialog("settings", settings)
     studio.shoot_dialog("shortcuts", ShortcutSheet(window.actions_by_id.keys, window))
 
 
