@@ -22,7 +22,7 @@ from app.services.recent import RecentProject
 from app.ui.action_state import sync_actions
 from app.ui.actions import ActionRegistry
 from app.ui.actions.keys import keymap
-from app.ui.actions.table import TOOL_STRIP, TOOLBAR
+from app.ui.actions.layout import TOOL_STRIP, TOOLBAR
 from app.ui.commands import bind_all
 from app.ui.context import AppContext
 from app.ui.dialogs.welcome import WelcomePage

@@ -9,7 +9,9 @@ from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QToolBar, QWidget
 
 from app.ui.actions.keys import KeyMap, keymap
-from app.ui.actions.table import ACTIONS, MENUS, ActionSpec
+from app.ui.actions.layout import MENUS
+from app.ui.actions.spec import ActionSpec
+from app.ui.actions.table import ACTIONS
 from app.ui.texts import tr
 from app.ui.theme import icon
 

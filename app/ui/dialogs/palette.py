@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.ui.actions import ACTION_BY_ID, ACTIONS, ActionRegistry
-from app.ui.actions.table import SECTIONS
+from app.ui.actions.layout import SECTIONS
 from app.ui.texts import tr
 from app.ui.theme import colour, icon
 

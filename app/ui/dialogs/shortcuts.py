@@ -20,7 +20,8 @@ from PySide6.QtWidgets import (
 
 from app.ui.actions import ACTION_BY_ID, ACTIONS
 from app.ui.actions.keys import Conflict, KeyMap, conflicts, keymap
-from app.ui.actions.table import GESTURES, PRESETS, SECTIONS
+from app.ui.actions.layout import GESTURES, SECTIONS
+from app.ui.actions.spec import PRESETS
 from app.ui.dialogs.base import Dialog
 from app.ui.texts import tr
 from app.ui.theme import icon

@@ -12,16 +12,9 @@ from PySide6.QtWidgets import QApplication
 
 from app.ui.action_state import _NEEDS_PROJECT
 from app.ui.actions.keys import Conflict, conflicts, is_bare, keymap, normalise
-from app.ui.actions.table import (
-    ACTION_BY_ID,
-    ACTIONS,
-    GESTURES,
-    MENUS,
-    PRESETS,
-    SECTIONS,
-    TOOL_STRIP,
-    TOOLBAR,
-)
+from app.ui.actions.layout import GESTURES, MENUS, SECTIONS, TOOL_STRIP, TOOLBAR
+from app.ui.actions.spec import PRESETS
+from app.ui.actions.table import ACTION_BY_ID, ACTIONS
 from app.ui.canvas.tools import TOOLS
 from app.ui.commands import WORKSPACE_COMMANDS, WORKSPACE_TOGGLES
 from app.ui.dialogs.palette import score
