@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from coordgan_core import coords
 from coordgan_core.data.images import resize
 from coordgan_core.data.pixels import to_tensor
-from coordgan_core.errors import ConfigError, OutOfMemoryError
+from coordgan_core.devices import Precision, resolve_device
+from coordgan_core.errors import OutOfMemoryError
 from coordgan_core.files import atomic_path
 
 Image = npt.NDArray[np.uint8]
@@ -50,41 +51,15 @@ class Analysis:
         return np.asarray(small.flatten().numpy(), np.float32)
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """Return the device called ``name``; ``"auto"`` is CUDA where there is one, else the CPU.
-
-    Raises:
-        ConfigError: The device is unknown or not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"the device {name!r} cannot be used ({str(error).splitlines()[0]})",
-            expected="auto, cpu, cuda or cuda:N",
-            remedy="run `coordlabel doctor` to see which devices are there",
-        ) from error
-    return device
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Tell whether convolutions in bfloat16 are faster than in float32: all recent GPUs, CPUs with AMX."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    check = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(check()) if device.type == "cpu" and check is not None else False
-
-
 class Predictor:
     """A model ready for use on photographs.
 
     Args:
         model: A `CoordGAN`, or anything with ``correspondence(images)`` and ``config.resolution``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        precision: Arithmetic of the convolutions; coordinates are float32 always.
+        precision: Arithmetic of the convolutions; coordinates are float32 always. ``"auto"`` is float32:
+            bfloat16 halves the time of the network, which is the smaller part of a propagation, and
+            changes more than one label in 200 (docs/benchmarks.md).
         batch: Images at once; 0 chooses for the device.
         threads: CPU threads of PyTorch, for the whole process; 0 leaves them.
         cache: Where maps are kept; None computes always.
@@ -99,20 +74,19 @@ class Predictor:
         model: Any,
         *,
         device: str = "auto",
-        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        precision: Precision = "auto",
         batch: int = 0,
         threads: int = 0,
         cache: AnalysisCache | None = None,
     ) -> None:
-        self.device = choose_device(device)
+        self.device = resolve_device(device)
         self.model = model
         self.resolution: int = model.config.resolution
         if isinstance(model, nn.Module):
             model.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         if threads:
             torch.set_num_threads(threads)
-        fast = has_fast_bfloat16(self.device)
-        self._bfloat16 = precision == "bfloat16" or (precision == "auto" and fast)
+        self._bfloat16 = precision == "bfloat16"
         self.batch = batch or (64 if self.device.type == "cuda" else 8)
         self.cache = cache
 

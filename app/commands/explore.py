@@ -77,12 +77,12 @@ def swap(
     """Write swap grids: above, a row is one structure and a column one texture; below, the other way."""
     import torch
 
+    from coordgan_core.devices import resolve_device
     from coordgan_core.pictures import write_png
-    from coordgan_core.predictor import choose_device
     from coordgan_core.snapshot import load_model
     from coordgan_core.swap import sheet, structure_swap, texture_swap
 
-    network = load_model(find_model(model), choose_device(device))
+    network = load_model(find_model(model), resolve_device(device))
     if network.encoder is None:
         raise ModelError(
             f"the model {model} has no encoder, so it cannot take an image apart",
@@ -90,10 +90,10 @@ def swap(
             remedy="train one, for instance with the preset quick-64",
         )
     skipped: list[Skip] = []
-    structures = _tensors(images, count, network.config.resolution, skipped).to(choose_device(device))
+    structures = _tensors(images, count, network.config.resolution, skipped).to(resolve_device(device))
     painted = structures
     if textures is not None:
-        painted = _tensors(textures, count, network.config.resolution, skipped).to(choose_device(device))
+        painted = _tensors(textures, count, network.config.resolution, skipped).to(resolve_device(device))
     first = texture_swap(network, structures, painted)
     second = structure_swap(network, painted, structures)
     side = first.shape[-2:]

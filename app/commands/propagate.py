@@ -97,9 +97,9 @@ def _manifest_name() -> str:
 
 def predictor(path: Path, device: str) -> Any:
     """Load a model file and put it on its device; with `torchrun` each process takes its own."""
+    from coordgan_core.devices import resolve_device
     from coordgan_core.predictor import Predictor
     from coordgan_core.snapshot import load_model
-    from coordgan_core.training.distributed import resolve_device
 
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     local = int(os.environ.get("LOCAL_RANK", "0")) if several else None

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from coordgan_core.devices import Precision, uses_bfloat16
+
 log = logging.getLogger(__name__)
 M = TypeVar("M", bound=nn.Module)
-Precision = Literal["auto", "float32", "bfloat16"]
-
-
-def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
-    """Say whether convolutions run in bfloat16; ``auto`` means where the hardware multiplies in it."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and _cpu_multiplies_bfloat16()
-
-
-def _cpu_multiplies_bfloat16() -> bool:
-    """Say whether this CPU has instructions for bfloat16 products (AMX or AVX512-BF16)."""
-    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from coordgan_core.errors import ConfigError
+from coordgan_core.devices import resolve_device
 
 T = TypeVar("T")
 
@@ -104,25 +104,3 @@ def joined(device: str) -> Iterator[Group]:
         yield Group(rank, world, chosen)
     finally:
         dist.destroy_process_group()
-
-
-def resolve_device(name: str, *, local_rank: int | None = None) -> torch.device:
-    """Return the device called ``name``; ``"auto"`` is CUDA where there is one.
-
-    Raises:
-        ConfigError: The name is unknown, or the device is not there.
-    """
-    try:
-        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-    except RuntimeError:
-        raise ConfigError(f"there is no device {name!r}", expected="auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda":
-        index = local_rank if local_rank is not None else device.index or 0
-        if index >= torch.cuda.device_count():
-            raise ConfigError(
-                f"device cuda:{index} is not there",
-                expected=f"one of {torch.cuda.device_count()} CUDA devices",
-                remedy="choose another device, or `cpu`; `coordlabel doctor` lists what is there",
-            )
-        return torch.device("cuda", index)
-    return device

@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
 import torch
 
-from coordgan_core.errors import ConfigError
-from coordgan_core.predictor import AnalysisCache, Predictor, choose_device
+from coordgan_core.predictor import AnalysisCache, Predictor
 from tests.core.propagation_stubs import ShiftModel, picture
 
 
@@ -57,7 +55,15 @@ def test_images_of_equal_bytes_but_other_shape_have_other_keys():
     assert cache.key(flat) != cache.key(flat.reshape(4, 4, 3))
 
 
-def test_devices_that_are_not_there_are_refused():
-    with pytest.raises(ConfigError, match="nonsense"):
-        choose_device("nonsense")
-    assert choose_device("cpu").type == "cpu"
+def test_networks_run_in_float32_unless_asked(monkeypatch):
+    seen = []
+
+    class Spy(ShiftModel):
+        def correspondence(self, images):
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return super().correspondence(images)
+
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    for precision in ("auto", "float32", "bfloat16"):
+        Predictor(Spy(), device="cpu", precision=precision).analyse(pictures()[:1])
+    assert seen == [False, False, True]

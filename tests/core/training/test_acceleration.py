@@ -6,20 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from coordgan_core.training.acceleration import Compiled, autocast, place, uses_bfloat16
+from coordgan_core.training.acceleration import Compiled, autocast, place
 from coordgan_core.training.gan import GanStage
 from tests.core.tiny import images, tiny_config, tiny_model
 
 CPU = torch.device("cpu")
-
-
-@pytest.mark.parametrize("able", [True, False])
-def test_auto_precision_asks_the_cpu(monkeypatch: pytest.MonkeyPatch, able: bool) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: able, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
-    assert uses_bfloat16("auto", CPU) == able
-    assert uses_bfloat16("bfloat16", CPU)
-    assert not uses_bfloat16("float32", CPU)
 
 
 def test_autocast_reaches_convolutions_and_not_parameters() -> None:

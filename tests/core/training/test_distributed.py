@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from coordgan_core.errors import ConfigError
-from coordgan_core.training.distributed import joined, resolve_device
+from coordgan_core.training.distributed import joined
 from coordgan_core.training.events import Progress
 from coordgan_core.training.loop import train
 from tests.core.training import toys
@@ -74,13 +73,3 @@ def test_one_process_is_a_group_of_one() -> None:
         assert (group.rank, group.world, group.leads) == (0, 1, True)
         assert group.share("x") == "x"
         assert group.mean(torch.tensor(2.0)) == 2.0
-
-
-@pytest.mark.parametrize("name", ["tpu-9", "cuda:99", ""])
-def test_a_device_that_is_not_there_is_an_error(name: str) -> None:
-    with pytest.raises(ConfigError, match="device"):
-        resolve_device(name)
-
-
-def test_auto_is_what_there_is() -> None:
-    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
