@@ -54,6 +54,15 @@ class ReviewMode(QObject):
         self.link = LinkedCursor(context.engine, self)
         self._linked: tuple[str, int, int] | None = None
         self._ready = False
+        self._make_query_pane(canvas)
+        self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
+        self._reload.timeout.connect(self._reload_queue)
+        self._connect()
+        for widget in (self.bar, self.pane, self._head):
+            widget.hide()
+
+    def _make_query_pane(self, canvas: CanvasView) -> None:
+        """Put a line with the image's name above the canvas; it shows in review only."""
         self.query_pane = QWidget()
         self._query_name = label("", "section")
         self._query_status = label("", "muted")
@@ -65,8 +74,8 @@ class ReviewMode(QObject):
         query = column(self._head, canvas, spacing=6)
         query.setStretch(1, 1)
         self.query_pane.setLayout(query)
-        self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
-        self._reload.timeout.connect(self._reload_queue)
+
+    def _connect(self) -> None:
         self.controller.opened.connect(self.opened)
         self.controller.finished.connect(self._finished)
         self.bar.suggestionAsked.connect(self.opened)
@@ -74,9 +83,7 @@ class ReviewMode(QObject):
         self.link.ready.connect(self._link_ready)
         self.link.failed.connect(self._link_failed)
         self.link.matched.connect(self.pane.show_match)
-        canvas.left.connect(self.pane.clear_match)
-        for widget in (self.bar, self.pane, self._head):
-            widget.hide()
+        self._canvas.left.connect(self.pane.clear_match)
 
     @property
     def is_active(self) -> bool:

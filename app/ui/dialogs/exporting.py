@@ -59,6 +59,10 @@ class ExportDialog(Dialog):
         for box in (self.format, self.range):
             box.currentIndexChanged.connect(self.check)
         self.out.editingFinished.connect(self.check)
+        self._lay_out(browse)
+        self.check()
+
+    def _lay_out(self, browse: QWidget) -> None:
         form = column(
             label(tr("Format"), "section"),
             self.format,
@@ -77,7 +81,6 @@ class ExportDialog(Dialog):
         )
         self.finish(form, tr("Export"))
         self.resize(620, 620)
-        self.check()
 
     @property
     def format_name(self) -> str:

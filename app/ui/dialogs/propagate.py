@@ -50,6 +50,21 @@ class ModelCard(Card):
         self.model = model
 
 
+def query_ranges(
+    project: Project, selected: list[int], shown: list[int]
+) -> list[tuple[str, Callable[[], list[int]]]]:
+    """Return the choices of what receives labels: title -> image ids, asked for when they are needed."""
+    ranges: list[tuple[str, Callable[[], list[int]]]] = [
+        (tr("All images"), lambda: [int(i) for i in project.ids("")]),
+        (tr("Images without labels"), lambda: [int(i) for i in project.ids("status:unlabelled,failed")]),
+    ]
+    if len(selected) > 1:
+        ranges.append((tr("The {n} selected images", n=f"{len(selected):,}"), lambda: selected))
+    if 0 < len(shown) < project.count():
+        ranges.append((tr("The {n} images found by the search", n=f"{len(shown):,}"), lambda: shown))
+    return ranges
+
+
 class PropagateDialog(Dialog):
     """The one question before the folder is labelled."""
 
@@ -75,16 +90,15 @@ class PropagateDialog(Dialog):
         self._project = project
         self.model: ModelInfo | None = None
         self._cards: list[ModelCard] = []
-        self._ranges: list[tuple[str, Callable[[], list[int]]]] = [
-            (tr("All images"), lambda: [int(i) for i in project.ids("")]),
-            (tr("Images without labels"), lambda: [int(i) for i in project.ids("status:unlabelled,failed")]),
-        ]
-        if len(selected) > 1:
-            self._ranges.append((tr("The {n} selected images", n=f"{len(selected):,}"), lambda: selected))
-        if 0 < len(shown) < project.count():
-            self._ranges.append(
-                (tr("The {n} images found by the search", n=f"{len(shown):,}"), lambda: shown)
-            )
+        self._ranges = query_ranges(project, selected, shown)
+        self._lay_out()
+        self._check()
+        request = engine.models(self.show_models, self._no_models)
+        self.finished.connect(
+            lambda _result: engine.cancel(request)
+        )  # nobody may answer a dialog that is gone
+
+    def _lay_out(self) -> None:
         left = column(label(tr("Model"), "section"), self._make_models(), spacing=6)
         right = column(
             label(tr("References"), "section"),
@@ -103,8 +117,6 @@ class PropagateDialog(Dialog):
         self.notice = Notice()
         self.finish(column(body, self.mismatch, self.notice, spacing=10), tr("Propagate"))
         self.resize(860, 600)
-        self._check()
-        engine.models(self.show_models)
 
     # -- models ------------------------------------------------------------------------------------
 
@@ -137,6 +149,12 @@ class PropagateDialog(Dialog):
             self._model_list.addWidget(self._no_model(bool(models)))
         if models:
             self.choose(models[0])
+
+    def _no_models(self, reason: str) -> None:
+        """Say why there is no list of models."""
+        self._waiting.title.setText(tr("The engine does not answer"))
+        self._waiting.text.setText(reason)
+        self._waiting.text.show()
 
     def _no_model(self, has_stopgap: bool) -> QWidget:
         text = tr("There is no trained model for images like these yet. Train one on this folder;")

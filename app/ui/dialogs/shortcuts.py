@@ -105,12 +105,7 @@ class ShortcutEditor(Dialog):
         self.search = QLineEdit(placeholderText=tr("Search"))
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(self._filter)
-        self.tree = QTreeWidget()
-        self.tree.setProperty("kind", "boxed")
-        self.tree.setHeaderLabels([tr("Command"), tr("Shortcut")])
-        self.tree.setColumnWidth(0, 340)
-        self.tree.setRootIsDecorated(False)
-        self.tree.currentItemChanged.connect(self._selected)
+        self.tree = self._make_tree()
         self.editor = QKeySequenceEdit()
         self.editor.setMaximumSequenceLength(1)
         self.editor.editingFinished.connect(self._edited)
@@ -122,6 +117,15 @@ class ShortcutEditor(Dialog):
         self.finish(column(head, self.tree, edit_row, self._notice), tr("Save"))
         self._fill()
         self.resize(640, 640)
+
+    def _make_tree(self) -> QTreeWidget:
+        tree = QTreeWidget()
+        tree.setProperty("kind", "boxed")
+        tree.setHeaderLabels([tr("Command"), tr("Shortcut")])
+        tree.setColumnWidth(0, 340)
+        tree.setRootIsDecorated(False)
+        tree.currentItemChanged.connect(self._selected)
+        return tree
 
     @property
     def preset_name(self) -> str:

@@ -32,6 +32,20 @@ class ReviewBar(QFrame):
         self.order = QComboBox()
         self.order.setAccessibleName(tr("Order of the review"))
         self.order.currentIndexChanged.connect(self._order_chosen)
+        self._make_buttons()
+        self._bulb = label()
+        self._suggestion = ElidedLabel()
+        self._suggestion.setProperty("role", "muted")
+        self._suggested: int | None = None
+        self._lay_out()
+        self.refresh_icons()
+        controller.changed.connect(self.refresh)
+        controller.suggested.connect(lambda _found: self._show_suggestion())
+        actions.keys_changed.connect(self._show_keys)
+        self._show_keys()
+
+    def _make_buttons(self) -> None:
+        actions = self._actions
         self._accept = self._decision("review.accept", tr("Accept"), "mdi6.check-bold", primary=True)
         self._reject = self._decision("review.reject", tr("Reject"), "mdi6.close-thick")
         self._skip = self._decision("review.skip", tr("Skip"), "mdi6.skip-next")
@@ -45,11 +59,9 @@ class ReviewBar(QFrame):
             tr("Propagate again"), actions["label.again"].trigger, kind="quiet", icon_name="mdi6.refresh"
         )
         self._again.setToolTip(actions["label.again"].toolTip())
-        self._bulb = label()
-        self._suggestion = ElidedLabel()
-        self._suggestion.setProperty("role", "muted")
         self._go = button(tr("Show it"), self._go_to_suggestion, kind="quiet")
-        self._suggested: int | None = None
+
+    def _lay_out(self) -> None:
         first = row(self._name, 12, self._progress, self._figures, None, self.order, spacing=10)
         second = row(self._reference, self._again, None, self._skip, self._reject, self._accept)
         third = row(self._bulb, self._suggestion, self._go)
@@ -57,11 +69,6 @@ class ReviewBar(QFrame):
         layout = column(first, second, third, spacing=8)
         layout.setContentsMargins(14, 10, 12, 10)
         self.setLayout(layout)
-        self.refresh_icons()
-        controller.changed.connect(self.refresh)
-        controller.suggested.connect(lambda _found: self._show_suggestion())
-        actions.keys_changed.connect(self._show_keys)
-        self._show_keys()
 
     def _decision(self, action_id: str, text: str, icon_name: str, *, primary: bool = False) -> QPushButton:
         made = button(

@@ -267,3 +267,16 @@ def test_the_appearance_follows_the_system_unless_told_otherwise(
     monkeypatch.setattr(theme, "system_is_dark", lambda: True)
     qapp.styleHints().colorSchemeChanged.emit(Qt.ColorScheme.Dark)
     assert theme.tokens is LIGHT
+
+
+def test_a_dialog_that_is_gone_is_not_answered(desk: Desk) -> None:
+    desk.window.open_sample()
+    desk.wait(lambda: desk.workspace.browser.model.rowCount() == 24)
+    cancelled: list[int] = []
+    desk.engine.cancel = cancelled.append  # type: ignore[method-assign]
+    dialog = PropagateDialog(desk.workspace.project, desk.engine, selected=[], shown=[], parent=desk.window)
+    dialog.reject()
+    assert cancelled
+    dialog._no_models("The engine could not be started.")
+    assert "could not be started" in texts(dialog)
+    dialog.deleteLater()
