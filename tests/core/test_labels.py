@@ -114,6 +114,14 @@ def test_a_full_disk_leaves_the_old_label_map(tmp_path, monkeypatch):
 def test_confidence_is_stored_in_255_steps(tmp_path):
     write_confidence(tmp_path / "c.png", np.array([[0.0, 0.5, 1.0, 2.0, np.nan]]))
     assert np.rint(read_confidence(tmp_path / "c.png") * 255).tolist() == [[0, 128, 255, 255, 0]]
+    with Image.open(tmp_path / "c.png") as picture:
+        assert (picture.format, picture.mode) == ("PNG", "L")
+
+
+def test_confidence_of_smooth_fields_is_stored_small(tmp_path):
+    ramp = np.linspace(0.0, 1.0, 256)[None] * np.linspace(0.0, 1.0, 256)[:, None]
+    write_confidence(tmp_path / "c.png", ramp)
+    assert (tmp_path / "c.png").stat().st_size < 256 * 256 / 4
 
 
 @pytest.mark.parametrize(
