@@ -11,7 +11,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -19,6 +19,9 @@ from coordgan_core.errors import ConfigError
 
 FORMAT_VERSION = 1
 """Version of the configuration's layout in model files and run folders."""
+
+MIN_ENCODER_PX = 4
+"""Smallest side of what the encoder's heads see; their reflecting borders need it."""
 
 T = TypeVar("T")
 
@@ -310,7 +313,7 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
 
 
 def check(config: Any) -> None:
-    """Raise `ConfigError` if a value, nested ones included, lies outside the range that its field states."""
+    """Raise `ConfigError` if a value, nested ones included, is out of its field's range or fits no other."""
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
         if dataclasses.is_dataclass(value):
@@ -323,6 +326,9 @@ def check(config: Any) -> None:
             inside = (low is None or number >= low) and (high is None or number <= high)
             if not (math.isfinite(number) and inside):
                 raise _outside(f"{type(config).__name__}.{f.name}", value, low, high, f.metadata["help"])
+    rule = _RULES.get(type(config))
+    if rule is not None:
+        rule(config)
 
 
 def _outside(name: str, value: Any, low: float | None, high: float | None, text: str) -> ConfigError:
@@ -331,6 +337,53 @@ def _outside(name: str, value: Any, low: float | None, high: float | None, text:
         expected=f"a value from {'any' if low is None else low} to {'any' if high is None else high}",
         remedy=f"{text}: choose a value in that range",
     )
+
+
+def _check_train(config: TrainConfig) -> None:
+    if config.batch % 2:
+        raise ConfigError(
+            f"TrainConfig.batch is {config.batch}",
+            expected="an even number: losses compare neighbours",
+            remedy=f"choose {config.batch - 1} or {config.batch + 1}",
+        )
+    if not config.stages or len(set(config.stages)) != len(config.stages):
+        raise ConfigError(
+            f"TrainConfig.stages is {list(config.stages)}",
+            expected="at least one stage, and each once",
+            remedy="name what is to be trained: embedding, joint, gan, encoder",
+        )
+
+
+def _check_patch(config: PatchConfig) -> None:
+    if config.min_scale > config.max_scale:
+        raise ConfigError(
+            f"PatchConfig.min_scale is {config.min_scale:g}, max_scale {config.max_scale:g}",
+            expected="min_scale at most max_scale",
+            remedy="lower the first or raise the second",
+        )
+
+
+def _check_model(config: ModelConfig) -> None:
+    encoder = config.encoder
+    if encoder is None:
+        return
+    side = config.resolution >> encoder.downsamplings
+    if config.resolution % (1 << encoder.downsamplings) or side < MIN_ENCODER_PX:
+        raise ConfigError(
+            f"ModelConfig.resolution is {config.resolution}, which the encoder halves "
+            f"{encoder.downsamplings} times",
+            expected=f"a multiple of {1 << encoder.downsamplings}, "
+            f"from {MIN_ENCODER_PX << encoder.downsamplings} up",
+            remedy="choose fewer encoder.downsamplings or another resolution",
+        )
+
+
+_RULES: dict[type, Callable[[Any], None]] = {
+    TrainConfig: _check_train,
+    PatchConfig: _check_patch,
+    ModelConfig: _check_model,
+}
+"""What must hold between the fields of a class, checked by `check` after the ranges."""
 
 
 def replace(config: T, **changes: Any) -> T:

@@ -61,7 +61,7 @@ class Session:
         batch = self.config.train.batch
         if batch % (2 * group.world):  # losses pair the images of a process up
             raise ConfigError(
-                f"train.batch is {batch}, for {group.world} process{'es' if group.world > 1 else ''}",
+                f"train.batch is {batch}, for {group.world} processes",
                 expected=f"a multiple of {2 * group.world}: an even number for each process",
                 remedy="choose another batch",
             )

@@ -31,6 +31,8 @@ FAST = [
     "4",
     "--set",
     "model.resolution=32",
+    "--set",
+    "model.encoder.downsamplings=2",
     "--device",
     "cpu",
 ]

@@ -215,3 +215,32 @@ def test_numbers_of_images_pixels_and_seconds_say_so() -> None:
         for suffix, unit in units.items():
             if field.name.endswith(suffix):
                 assert field.metadata["unit"] == unit, field.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train.batch": 7}, "batch is 7. Expected an even number.*Choose 6 or 8"),
+        ({"train.stages": ()}, "stages is .*at least one stage"),
+        ({"train.stages": ("gan", "gan")}, "each once"),
+        ({"model.patch.min_scale": 0.5}, "min_scale is 0.5, max_scale 0.25"),
+        ({"model.resolution": 32}, "resolution is 32.* 4 times. Expected a multiple of 16, from 64 up"),
+        ({"model.resolution": 72}, "resolution is 72"),
+    ],
+)
+def test_fields_that_do_not_fit_each_other_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(Config(), **changes)
+
+
+def test_a_model_without_encoder_may_have_any_resolution() -> None:
+    assert replace(Config(), **{"model.encoder": None, "model.resolution": 32}).model.resolution == 32
+
+
+def test_the_smallest_side_that_the_encoder_takes_is_true() -> None:
+    torch = pytest.importorskip("torch")
+    from coordgan_core.models.encoder import Encoder
+
+    small = {"encoder.channels": 4, "encoder.max_channels": 16, "encoder.texture_channels": 16}
+    config = replace(ModelConfig(), **small, **{"resolution": 32, "encoder.downsamplings": 3})
+    assert Encoder(config)(torch.zeros(2, 3, 32, 32)).structure.shape[0] == 2

@@ -461,5 +461,5 @@ def test_shares_must_fit_the_stages(toy: pytest.MonkeyPatch, images: Path, tmp_p
 
 
 def test_an_odd_batch_is_refused(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="an even number for each process"):
+    with pytest.raises(ConfigError, match="an even number"):
         run_whole(images, tmp_path / "run", **{"train.batch": 3})

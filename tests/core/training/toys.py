@@ -103,6 +103,7 @@ def toy_config(**changes: Any) -> Config:
     """Two stages of ten and six steps of four images at 32 pixels, without time-driven files."""
     basic: dict[str, Any] = {
         "model.resolution": 32,
+        "model.encoder": None,
         "train.batch": 4,
         "train.seed": 3,
         "train.gan.total_nimg": 40,
