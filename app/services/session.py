@@ -141,7 +141,9 @@ class Session(QObject):
         if isinstance(event, ScanProgress):
             self.scanProgress.emit(event.found, event.finished)
             now = time.monotonic()
-            if event.finished or now - self._listed_at > _LISTING_SEC:
+            # once all are listed only their sizes come, which few views show
+            pause = _LISTING_SEC if event.measured == 0 else 10 * _LISTING_SEC
+            if event.finished or now - self._listed_at > pause:
                 self._listed_at = now
                 self.tell(Changes(listing=True))
             if event.finished and event.skipped:
