@@ -1,7 +1,7 @@
 """Several processes that train one model: what `torchrun` starts, with gloo on CPUs and nccl on CUDA devices.
 
 The loop is the same for one process and for many. Each process sees its share of every batch; gradients are
-averaged just before each optimiser's step, so stages know nothing of it.
+averaged by the step that all stages share (`training.steps.take_step`).
 """
 
 from __future__ import annotations
@@ -59,25 +59,6 @@ class Group:
                 content = tensor.detach().contiguous()
                 dist.broadcast(content, src=0)
                 tensor.detach().copy_(content)
-
-    def average_before_steps(self, optimizer: torch.optim.Optimizer) -> None:
-        """Make ``optimizer`` average its gradients over the processes before each of its steps."""
-        if self.world > 1:
-            optimizer.register_step_pre_hook(lambda stepped, _args, _kwargs: self._average(stepped))
-
-    def _average(self, optimizer: torch.optim.Optimizer) -> None:
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        # A parameter may have a gradient in one process only: flags travel along, so that all agree.
-        flags = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = torch.cat([flags, *(grad.reshape(-1).float() for grad in grads)])
-        dist.all_reduce(flat)
-        flat /= self.world
-        offset = len(parameters)
-        for parameter, grad, used in zip(parameters, grads, flat[:offset].tolist(), strict=True):
-            if used:
-                parameter.grad = flat[offset : offset + grad.numel()].view_as(grad).to(grad.dtype)
-            offset += grad.numel()
 
 
 @contextlib.contextmanager

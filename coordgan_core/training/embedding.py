@@ -21,6 +21,7 @@ from coordgan_core.losses.equivariance import equivariance_loss
 from coordgan_core.models.ema import averaged_copy, update_average
 from coordgan_core.models.embedding import Embedding
 from coordgan_core.training.acceleration import autocast, place
+from coordgan_core.training.steps import take_step
 
 if TYPE_CHECKING:
     from coordgan_core.models.coordgan import CoordGAN
@@ -85,8 +86,7 @@ class EmbeddingStage:
         )
         self._adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.embedding.parameters(), 1.0)
-        self._adam.step()
+        take_step(self._adam, max_norm=1.0)
         batch = self.config.train.batch  # over all devices, unlike len(images)
         half_life = min(float(self.own.ema_half_life_nimg), 0.1 * nimg + batch)
         update_average(self.average, self.embedding, batch=batch, half_life_nimg=half_life)

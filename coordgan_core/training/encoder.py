@@ -18,6 +18,7 @@ from coordgan_core.losses.swap import swap_neighbours, texture_swap_loss
 from coordgan_core.models.codes import Codes
 from coordgan_core.training.acceleration import Compiled, autocast, place
 from coordgan_core.training.gan import GENERATOR_RATIO, stage_perceptual
+from coordgan_core.training.steps import take_step
 
 if TYPE_CHECKING:
     from coordgan_core.models.coordgan import CoordGAN
@@ -88,7 +89,7 @@ class EncoderStage:
             losses = self._real(images, draws) | self._generated(len(images), draws)
             total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()
         total.backward()  # type: ignore[no-untyped-call]
-        self._adam.step()
+        take_step(self._adam)
         return {name: loss.detach() for name, (_, loss) in losses.items()}
 
     def _real(self, images: Tensor, draws: torch.Generator) -> dict[str, tuple[float, Tensor]]:

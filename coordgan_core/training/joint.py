@@ -41,6 +41,7 @@ from coordgan_core.models.embedding import Embedding
 from coordgan_core.models.encoder import Encoder
 from coordgan_core.training.acceleration import autocast, place
 from coordgan_core.training.embedding import cosine_schedule, draw_pixels, estimate_prototypes, recolour
+from coordgan_core.training.steps import take_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,9 +166,7 @@ class JointStage:
             total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()
         self._adam.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        for group in self._adam.param_groups:
-            nn.utils.clip_grad_norm_(group["params"], 1.0)
-        self._adam.step()
+        take_step(self._adam, max_norm=1.0)
         batch = self.config.train.batch  # over all devices, unlike len(images)
         half_life = min(float(self.own.ema_half_life_nimg), 0.1 * nimg + batch)
         update_average(self.average, self.model, batch=batch, half_life_nimg=half_life)

@@ -146,12 +146,10 @@ class Session:
         return model.to(self.group.device)
 
     def new_stage(self, model: CoordGAN) -> Stage:
-        """Build the present stage around ``model``; its gradients are averaged over the processes."""
+        """Build the present stage around ``model``, with the same weights in every process."""
         with seeded(self._seed(), f"{self.name}/build", 0, self.group.device):
             stage = stages.build_stage(self.name, self._stage_config(), model, self.source, self.group.device)
         self.group.copy_from_lead(stage.modules().values())
-        for optimizer in stage.optimizers().values():
-            self.group.average_before_steps(optimizer)
         return stage
 
     def rebuild(self) -> None:

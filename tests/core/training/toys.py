@@ -17,6 +17,7 @@ from coordgan_core.data.sampler import generator
 from coordgan_core.training import outputs, stages
 from coordgan_core.training.events import Event, SnapshotWritten
 from coordgan_core.training.state import Position
+from coordgan_core.training.steps import take_step
 
 
 class ToyModel(nn.Module):
@@ -51,7 +52,7 @@ class ToyStage:
         loss = (self._model(images + noise) - images).square().mean()
         self._optimizer.zero_grad()
         loss.backward()
-        self._optimizer.step()
+        take_step(self._optimizer)
         with torch.no_grad():
             for average, value in zip(self._average.parameters(), self._model.parameters(), strict=True):
                 average.lerp_(value, 0.1)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from coordgan_core.data.synthetic import SyntheticCategory
+from coordgan_core.training.embedding import EmbeddingStage
+from coordgan_core.training.joint import JointStage
+from coordgan_core.training.steps import take_step
+from tests.core.training import tiny_stages as tiny
+
+
+def parameter(grad: list[float] | None) -> nn.Parameter:
+    value = nn.Parameter(torch.zeros(2))
+    value.grad = None if grad is None else torch.tensor(grad)
+    return value
+
+
+def test_the_norm_of_each_group_is_limited_on_its_own() -> None:
+    large, small, free = parameter([3.0, 4.0]), parameter([0.3, 0.4]), parameter([3.0, 4.0])
+    take_step(torch.optim.SGD([{"params": [large]}, {"params": [small]}], lr=1.0), max_norm=1.0)
+    take_step(torch.optim.SGD([free], lr=1.0))
+    torch.testing.assert_close(large.detach(), torch.tensor([-0.6, -0.8]))
+    torch.testing.assert_close(small.detach(), torch.tensor([-0.3, -0.4]))
+    torch.testing.assert_close(free.detach(), torch.tensor([-3.0, -4.0]))
+
+
+def _work(rank: int, port: int, out: Path) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    shared, lone = parameter([[8.0, 0.0], [0.0, 2.0]][rank]), parameter([2.0, 0.0] if rank else None)
+    unused = parameter(None)
+    take_step(torch.optim.SGD([shared, lone, unused], lr=1.0), max_norm=1.0)
+    result = {"shared": shared.detach(), "lone": lone.detach(), "unused": unused.detach()}
+    figures = SyntheticCategory(rank)
+    images = torch.stack([torch.from_numpy(figures.sample(i, 32).image) for i in range(tiny.BATCH)])
+    images = images.permute(0, 3, 1, 2) / 127.5 - 1.0
+    for kind in (EmbeddingStage, JointStage):
+        config = tiny.config(**{"train.seed": rank, "train.joint.total_nimg": 64})
+        stage = kind(config, tiny.model(), tiny.source(), tiny.CPU)
+        for step in range(2):
+            stage.step(images, nimg=step * tiny.BATCH)
+        result |= {f"{kind.name}/{name}": value for name, value in tiny.state(stage)["modules"].items()}
+    torch.save(result, out / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_clip_the_gradient_of_the_whole_batch_and_stay_equal(tmp_path: Path) -> None:
+    if not dist.is_gloo_available():
+        pytest.skip("this PyTorch has no gloo")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    mp.spawn(_work, (port, tmp_path), nprocs=2)
+    one, two = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert tiny.same(one, two)  # other images and draws in each, the same weights after two steps
+    # mean (4, 1) and (1, 0): norm sqrt(18), to which the mean of two clipped gradients would not lead
+    torch.testing.assert_close(one["shared"], -torch.tensor([4.0, 1.0]) / 18**0.5, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(one["lone"], -torch.tensor([1.0, 0.0]) / 18**0.5, atol=1e-5, rtol=1e-5)
+    assert one["unused"].tolist() == [0.0, 0.0]
