@@ -76,12 +76,15 @@ def train(
 def resume(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
     device: Annotated[str | None, typer.Option(help="Another device than it was started with.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time it may still take, for one whose time was up.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a training, bit for bit where it was."""
     from coordgan_core.training.loop import resume as resume_training
 
-    raise typer.Exit(follow(resume_training(run, device=device), run, as_json=as_json))
+    raise typer.Exit(follow(resume_training(run, device=device, minutes=minutes), run, as_json=as_json))
 
 
 def runs(

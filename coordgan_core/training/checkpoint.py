@@ -59,6 +59,16 @@ def newest(folder: Path) -> tuple[Path | None, list[Path]]:
     return None, damaged
 
 
+def name_of(stage: int, nimg: int) -> str:
+    """Return the name of the checkpoint at ``nimg`` images of stage number ``stage``; names sort by time."""
+    return f"{stage:02d}-{nimg:012d}"
+
+
+def stage_of(path: Path) -> int:
+    """Return the number of the stage that a checkpoint belongs to; that after the last when all are done."""
+    return int(path.stem.partition("-")[0])
+
+
 def read(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
 

@@ -13,9 +13,9 @@ import torch
 
 from coordgan_core.config import Config, check
 from coordgan_core.data.sampler import ImageSource
-from coordgan_core.errors import CoordError, DiskFullError
+from coordgan_core.errors import CheckpointError, ConfigError, CoordError, DiskFullError
 from coordgan_core.snapshot import inspect
-from coordgan_core.training import outputs
+from coordgan_core.training import checkpoint, outputs
 from coordgan_core.training.distributed import Group, joined
 from coordgan_core.training.events import (
     Decoding,
@@ -76,37 +76,61 @@ def train(
         yield from _drive(RunFolder.open(run), group, resumed=False)
 
 
-def resume(run: str | Path, *, device: str | None = None) -> Iterator[Event]:
+def resume(run: str | Path, *, device: str | None = None, minutes: float | None = None) -> Iterator[Event]:
     """Go on with a training from its newest checkpoint; yield what happens.
 
     Args:
         run: Folder of the run.
         device: Another device than the one it was started with.
+        minutes: The time it may still take, from now on: for a training whose time was up. Stages that were
+            begun keep their planned length, so it may end earlier.
 
     Raises:
-        CheckpointError: There is no training, or one of a newer version, or another process trains there.
+        CheckpointError: There is no training, or one of a newer version, or another process trains there, or
+            ``minutes`` are given and all its stages are done.
+        ConfigError: ``minutes`` is not positive, or the training never had a limit of time.
     """
     folder = RunFolder.open(run)
+    if minutes is not None:
+        _check_minutes(folder, minutes)
     with joined(device or folder.settings.device) as group:
-        yield from _drive(folder, group, resumed=True)
+        yield from _drive(folder, group, resumed=True, minutes=minutes or 0.0)
+
+
+def _check_minutes(folder: RunFolder, minutes: float) -> None:
+    train = folder.settings.config.train
+    if not 0.0 < minutes < float("inf"):
+        raise ConfigError(f"{minutes} minutes are given", expected="more than 0 minutes")
+    if not train.minutes:
+        raise ConfigError(
+            f"{folder.path} trains without a limit of time, so it cannot be given more",
+            remedy="resume it without --minutes",
+        )
+    newest, _ = checkpoint.newest(folder.checkpoints)
+    if newest is not None and checkpoint.stage_of(newest) >= len(train.stages):
+        raise CheckpointError(
+            f"{folder.path} has no use for more time: all its stages are done",
+            expected="a training whose time was up before",
+            remedy=f"train on from its model in a new run, with --start {folder.model_path}",
+        )
 
 
 def _text(path: str | Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _drive(folder: RunFolder, group: Group, *, resumed: bool) -> Iterator[Event]:
+def _drive(folder: RunFolder, group: Group, *, resumed: bool, minutes: float = 0.0) -> Iterator[Event]:
     with folder.locked() if group.leads else contextlib.nullcontext():
         if group.leads:
             folder.take_request()  # what was asked of an earlier trainer does not count
             folder.write_status(RunStatus("running", message="reading images"))
-        for event in _guarded(folder, group, resumed=resumed):
+        for event in _guarded(folder, group, resumed=resumed, minutes=minutes):
             if group.leads and not isinstance(event, (Discarded, Decoding)):
                 folder.log(event)
             yield event
 
 
-def _guarded(folder: RunFolder, group: Group, *, resumed: bool) -> Iterator[Event]:
+def _guarded(folder: RunFolder, group: Group, *, resumed: bool, minutes: float) -> Iterator[Event]:
     """Train; whatever ends it, leave the folder resumable and say in its status what happened."""
     trainer: Trainer | None = None
     began, ended = resumed, False
@@ -116,7 +140,7 @@ def _guarded(folder: RunFolder, group: Group, *, resumed: bool) -> Iterator[Even
         trainer = Trainer(folder, source, group)
         began = True
         yield _started(folder, group, source, resumed=resumed)
-        for event in trainer.run(spent_sec=time.monotonic() - begin):
+        for event in trainer.run(spent_sec=time.monotonic() - begin, minutes=minutes):
             ended = isinstance(event, (Paused, Finished, Discarded))
             yield event
     except GeneratorExit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from coordgan_core.config import TrainConfig
 from coordgan_core.errors import ConfigError
@@ -15,10 +16,33 @@ OVERRUN = 1.10
 _OVERHEAD = 0.96  # of the budget goes to steps, the rest to snapshots and checkpoints
 
 
-class Pace:
-    """Clock of a training's work; what the consumer of its events does in between is not counted."""
+@dataclass(frozen=True)
+class Budget:
+    """The time that a training may take, in seconds of work; 0 for no limit.
 
-    def __init__(self, config: TrainConfig) -> None:
+    Attributes:
+        sec: What stages are planned for.
+        limit_sec: When it ends, whatever was planned.
+    """
+
+    sec: float = 0.0
+    limit_sec: float = 0.0
+
+    @classmethod
+    def of(cls, minutes: float, *, active_sec: float = 0.0) -> Budget:
+        """Return the budget of ``minutes`` on top of ``active_sec`` of work that is done."""
+        return cls(active_sec + 60.0 * minutes, active_sec + 60.0 * minutes * OVERRUN)
+
+
+class Pace:
+    """Clock of a training's work; what the consumer of its events does in between is not counted.
+
+    Args:
+        config: What is trained.
+        budget: The time it may take; that of the configuration if None.
+    """
+
+    def __init__(self, config: TrainConfig, budget: Budget | None = None) -> None:
         if config.stage_shares and (
             len(config.stage_shares) != len(config.stages) or min(config.stage_shares) <= 0
         ):
@@ -28,6 +52,7 @@ class Pace:
                 remedy="correct it, or leave it empty to give all stages the same time",
             )
         self._config = config
+        self.budget = budget or Budget.of(config.minutes)
         self._shares = config.stage_shares or (1.0,) * len(config.stages)
         self.active_sec = 0.0
         self.images_per_second = 0.0
@@ -59,11 +84,11 @@ class Pace:
 
     def time_is_up(self) -> bool:
         """Return whether the time budget is overrun."""
-        return 0.0 < self._config.minutes * 60.0 * OVERRUN < self.active_sec
+        return 0.0 < self.budget.limit_sec < self.active_sec
 
     def stage_sec(self, stage: int) -> float:
         """Return what stage number ``stage``, about to begin, may take of the time that is left."""
-        left = max(1.0, self._config.minutes * 60.0 - self.active_sec)
+        left = max(1.0, self.budget.sec - self.active_sec)
         return _OVERHEAD * left * self._shares[stage] / sum(self._shares[stage:])
 
     def left_sec(self, stage: int, left_nimg: int) -> float:
@@ -72,8 +97,7 @@ class Pace:
             return 0.0
         later = self._config.stages[stage + 1 :]
         here = left_nimg / self.images_per_second
-        if self._config.minutes:
-            budget = self._config.minutes * 60.0 - self.active_sec
-            return max(0.0, here, budget if later else 0.0)
+        if self.budget.sec:
+            return max(0.0, here, self.budget.sec - self.active_sec if later else 0.0)
         images: int = sum(getattr(self._config, name).total_nimg for name in later)
         return here + images / self.images_per_second

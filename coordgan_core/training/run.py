@@ -2,7 +2,7 @@
 
 ```
 config.json        what is trained, on which images (format version inside); never changes
-plan.json          lengths of stages fixed from a time budget, written when they are
+plan.json          lengths of stages fixed from a time budget, and the budget where it was raised
 stats.jsonl        every event, one JSON object a line
 status.json        what it is doing now
 model.safetensors  the newest usable model
@@ -29,6 +29,7 @@ from coordgan_core.config import Config, from_dict, to_dict
 from coordgan_core.errors import CheckpointError
 from coordgan_core.files import atomic_path, write_json
 from coordgan_core.training import events, locking
+from coordgan_core.training.pace import Budget
 from coordgan_core.training.stats import JsonLines, read_lines
 
 FORMAT = 1
@@ -171,14 +172,25 @@ class RunFolder:
 
     def plan(self) -> dict[str, int]:
         """Return the lengths of stages that were fixed from the time budget: {stage: images}."""
-        path = self.path / "plan.json"
-        if not path.exists():
-            return {}
-        return {str(name): int(nimg) for name, nimg in json.loads(path.read_text())["total_nimg"].items()}
+        return {str(name): int(nimg) for name, nimg in self._plan().get("total_nimg", {}).items()}
 
     def write_plan(self, total_nimg: Mapping[str, int]) -> None:
         """Fix the lengths of stages."""
-        write_json(self.path / "plan.json", {"total_nimg": dict(total_nimg)})
+        write_json(self.path / "plan.json", self._plan() | {"total_nimg": dict(total_nimg)})
+
+    def budget(self) -> Budget | None:
+        """Return the time budget that was given after the start, None where there is only the first one."""
+        raised = self._plan().get("budget")
+        return None if raised is None else Budget(float(raised["sec"]), float(raised["limit_sec"]))
+
+    def write_budget(self, budget: Budget) -> None:
+        """Give the training another time budget."""
+        write_json(self.path / "plan.json", self._plan() | {"budget": dataclasses.asdict(budget)})
+
+    def _plan(self) -> dict[str, Any]:
+        path = self.path / "plan.json"
+        plan: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        return plan
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -66,7 +66,7 @@ class Session:
                 remedy="choose another batch",
             )
         self.plan = group.share(folder.plan())
-        self.pace = Pace(self.config.train)
+        self.pace = Pace(self.config.train, group.share(folder.budget()))
         self.position = Position(stage=0, nimg=0, batch=batch)
         self.consistent = False
         self._model: CoordGAN | None = None
@@ -180,7 +180,7 @@ class Session:
             "model": self.model.state_dict(),
             **capture_stage(self._stage),
         }
-        name = f"{self.position.stage:02d}-{self.position.nimg:012d}"
+        name = checkpoint.name_of(self.position.stage, self.position.nimg)
         return checkpoint.write(self.folder.checkpoints, name, state)
 
     def restore(self, *, salt: int | None = None) -> Iterator[Event]:

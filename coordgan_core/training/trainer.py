@@ -20,6 +20,7 @@ from coordgan_core.errors import OutOfMemoryError, TrainingDivergedError
 from coordgan_core.training import events as ev
 from coordgan_core.training import outputs
 from coordgan_core.training.distributed import Group
+from coordgan_core.training.pace import Budget
 from coordgan_core.training.run import Request, RunFolder, RunStatus, State
 from coordgan_core.training.session import Session
 from coordgan_core.training.stages import Stage
@@ -66,11 +67,20 @@ class Trainer:
 
     # ---- the course ---------------------------------------------------------------------------------
 
-    def run(self, *, spent_sec: float = 0.0) -> Events:
-        """Train until done, asked to end, or out of time; ``spent_sec`` of work went before."""
+    def run(self, *, spent_sec: float = 0.0, minutes: float = 0.0) -> Events:
+        """Train until done, asked to end, or out of time.
+
+        Args:
+            spent_sec: Seconds of work that went before.
+            minutes: The time it may still take, instead of what is left of its budget; 0 keeps that.
+        """
         session = self.session
         yield from session.restore()
         self._pace.active_sec += spent_sec
+        if minutes:
+            self._pace.budget = Budget.of(minutes, active_sec=self._pace.active_sec)
+            if self._group.leads:
+                self._folder.write_budget(self._pace.budget)
         while not session.done:
             yield from self._plan_stage()
             position, total = session.position, session.stage.total_nimg
@@ -237,7 +247,7 @@ class Trainer:
         From then on schedules depend on images only, so that a resumed run is the same run.
         """
         session, name = self.session, self.session.name
-        if not self._train.minutes or name in session.plan:
+        if not self._pace.budget.sec or name in session.plan:
             return
         stage = session.position.stage
         while True:

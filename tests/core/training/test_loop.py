@@ -455,6 +455,41 @@ def test_a_training_slower_than_planned_ends_with_its_time(
     assert (tmp_path / "run/model.safetensors").exists()
 
 
+def test_a_training_whose_time_was_up_is_given_more(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    toy.setattr(pace.Pace, "stage_sec", lambda self, stage: 0.2)
+    with toy.context() as impatient:
+        impatient.setattr(pace.Pace, "time_is_up", lambda self: True)
+        cut = run_whole(images, run, **{"train.minutes": 0.01})[-1]
+    assert isinstance(cut, ev.Finished)
+    assert cut.reason == "its time is up"
+    planned = RunFolder.open(run).plan()
+    assert set(planned) == {"gan"}
+    rest = list(resume(run, minutes=2.0))
+    assert isinstance(rest[-1], ev.Finished)
+    assert rest[-1].reason == "all stages are done"
+    assert next(event for event in rest if isinstance(event, ev.StageStarted)).total_nimg == planned["gan"]
+    budget = RunFolder.open(run).budget()
+    assert budget is not None
+    assert budget.limit_sec - budget.sec == pytest.approx(12.0)
+    assert cut.active_sec < budget.sec - 120.0 + 0.5 < rest[-1].active_sec + 0.5
+    with pytest.raises(CheckpointError, match="all its stages are done.*--start"):
+        next(resume(run, minutes=1.0))
+    assert RunFolder.open(run).status().state == "finished"
+
+
+def test_only_a_training_with_a_limit_of_time_is_given_more(
+    toy: pytest.MonkeyPatch, images: Path, tmp_path: Path
+) -> None:
+    run_whole(images, tmp_path / "run")
+    with pytest.raises(ConfigError, match="without a limit of time"):
+        next(resume(tmp_path / "run", minutes=1.0))
+    with pytest.raises(ConfigError, match="more than 0 minutes"):
+        next(resume(tmp_path / "run", minutes=0.0))
+
+
 def test_shares_must_fit_the_stages(toy: pytest.MonkeyPatch, images: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="2 positive numbers"):
         run_whole(images, tmp_path / "run", **{"train.stage_shares": [1.0]})

@@ -11,6 +11,7 @@ from coordgan_core.errors import CheckpointError, ConfigError
 from coordgan_core.training import locking
 from coordgan_core.training import run as run_module
 from coordgan_core.training.events import Notice
+from coordgan_core.training.pace import Budget
 from coordgan_core.training.run import RunFolder, RunSettings, RunStatus, find_runs
 from coordgan_core.training.stats import JsonLines, read_lines
 
@@ -119,8 +120,13 @@ def test_a_line_cut_by_a_kill_costs_only_itself(folder: RunFolder) -> None:
 
 def test_the_plan_comes_back(folder: RunFolder) -> None:
     assert folder.plan() == {}
+    assert folder.budget() is None
+    folder.write_budget(Budget.of(2.0, active_sec=10.0))
     folder.write_plan({"gan": 128})
     assert folder.plan() == {"gan": 128}
+    assert folder.budget() == Budget(130.0, 142.0)
+    folder.write_budget(Budget(1.0, 2.0))
+    assert (folder.plan(), folder.budget()) == ({"gan": 128}, Budget(1.0, 2.0))
 
 
 def test_a_new_log_begins_empty(tmp_path: Path) -> None:
