@@ -20,7 +20,7 @@ from torch import Tensor
 
 from coordgan_core import coords
 from coordgan_core.atlas import LabelAtlas
-from coordgan_core.calibration import Calibration, logit
+from coordgan_core.calibration import logit
 
 _MAX_TARGETS = 4096
 _MAX_CANDIDATES = 512
@@ -148,8 +148,3 @@ def _typical_distance(codes: npt.NDArray[np.float32]) -> float:
     distance = np.linalg.norm(codes - codes[order], axis=1)
     distance = distance[distance > 0]
     return max(float(np.median(distance)) / 2.0, 1e-6) if len(distance) else 1.0
-
-
-def default_calibration(stored: Any | None) -> Calibration:
-    """Return the calibration in a model file's header (JSON), or the default prior."""
-    return Calibration.from_json(stored) if isinstance(stored, dict) else Calibration()

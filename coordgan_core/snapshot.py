@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from coordgan_core.calibration import Calibration
     from coordgan_core.models.coordgan import CoordGAN
 
 KEY_FORMAT, KEY_CONFIG, KEY_CARD, KEY_CALIBRATION = "coordlabel.format", "config", "card", "calibration"
@@ -161,6 +162,24 @@ def _as_os_error(error: Exception) -> Exception:
     """Return the operating system's error that safetensors tells only in words, such as a full disk."""
     found = re.search(r"os error (\d+)", str(error))
     return OSError(int(found.group(1)), os.strerror(int(found.group(1)))) if found else error
+
+
+def store_calibration(path: str | Path, calibration: Calibration) -> None:
+    """Put a calibration into a model file, in place of any before; its tensors stay as they are.
+
+    Raises:
+        ModelError: As `inspect`.
+        DiskFullError: The file cannot be written; it is then unchanged.
+    """
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    inspect(path)
+    with safe_open(str(path), framework="pt") as opened:
+        metadata = opened.metadata() | {KEY_CALIBRATION: json.dumps(calibration.to_json())}
+    tensors = {name: tensor.clone() for name, tensor in load_file(str(path)).items()}  # off the old file
+    with atomic_path(path) as temporary:
+        save_file(tensors, str(temporary), metadata=metadata)
 
 
 def inspect(path: str | Path) -> ModelInfo:

@@ -50,6 +50,9 @@ def evaluate(
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the comparison, pixels.")] = 128,
     limit: Annotated[int, typer.Option(min=0, help="Queries, evenly spread; 0 for all.")] = 0,
     classes: Annotated[Path | None, typer.Option(help="classes.json; found by itself beside labels.")] = None,
+    save_calibration: Annotated[
+        bool, typer.Option("--save-calibration", help="Fit confidences to these images, in the model file.")
+    ] = False,
     align: Align = True,
     refine: RefineLabels = True,
     device: Device = "auto",
@@ -59,7 +62,7 @@ def evaluate(
     from coordgan_core import evaluation
     from coordgan_core.calibration import Calibration
     from coordgan_core.flow import PEERS
-    from coordgan_core.snapshot import inspect
+    from coordgan_core.snapshot import inspect, store_calibration
 
     chosen = tuple(name.strip() for name in peers.split(",") if name.strip())
     unknown = [name for name in chosen if name not in PEERS]
@@ -73,19 +76,26 @@ def evaluate(
         count = 1 + max(int(item.labels.max()) for item in [*given, *queries])
         merged = [f"class {k}" if k else "background" for k in range(count)]
     rules = evaluation.Protocol(tuple(merged), tuple(excluded), size=size, fuse=fuse, peers=chosen)
+    network, how = predictor(path, device), options(align=align, refine=refine)
     events = evaluation.evaluate(
-        predictor(path, device),
+        network,
         given,
         queries,
         rules,
-        options=options(align=align, refine=refine),
+        options=how,
         calibration=Calibration.from_json(inspect(path).calibration or {}),
     )
     result = _follow(events)
+    fitted = None
+    if save_calibration:
+        fitted = evaluation.calibrate(network, [*given, *queries], options=how, references=len(given))
+        store_calibration(path, fitted)
     if as_json:
-        print_json(asdict(result))
-    else:
-        _print(result, rules)
+        print_json(asdict(result) | ({"calibration": fitted.to_json()} if fitted else {}))
+        return
+    _print(result, rules)
+    if fitted:
+        print_line(f"calibrated in {path}: error {fitted.ece:.3f} on these images, from now on")
 
 
 def _protocol(

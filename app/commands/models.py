@@ -89,7 +89,7 @@ def export(
 
     source = find_model(model)
     info = inspect(source)
-    given = {
+    given: dict[str, Any] = {
         "name": name,
         "category": category,
         "description": description,

@@ -22,9 +22,24 @@ SHEET_IMAGES = 6
 
 
 def write(
-    folder: RunFolder, name: str, position: Position, model: CoordGAN, source: ImageSource
+    folder: RunFolder,
+    name: str,
+    position: Position,
+    model: CoordGAN,
+    source: ImageSource,
+    *,
+    last: bool = False,
 ) -> Iterator[Event]:
-    """Write a snapshot with its figures, publish it as the newest model, and write its sample sheet."""
+    """Write a snapshot with its figures, publish it as the newest model, and write its sample sheet.
+
+    Args:
+        folder: The run.
+        name: The stage.
+        position: How far the training is.
+        model: What is written.
+        source: The images.
+        last: The training ends here: where there are labels, the model's confidences are calibrated on them.
+    """
     from coordgan_core.training import sheets
 
     device = next(model.parameters()).device
@@ -32,11 +47,12 @@ def write(
     picture = folder.sheet_path(position.stage, name, position.nimg)
     sheets.write_sheet(picture, model, images, stage=name)
     yield SheetWritten(picture, name, position.nimg)
-    quality = _quality(folder, name, model, str(device))
+    quality = _quality(folder, name, model, str(device), calibrated=last)
     if quality is not None:
         yield Validated(name, position.nimg, quality.miou, quality.foreground_iou)
     path = folder.snapshot_path(position.stage, name, position.nimg)
-    save_model(path, model, card(folder, position, len(source), str(device), quality))
+    found = None if quality is None or quality.calibration is None else quality.calibration.to_json()
+    save_model(path, model, card(folder, position, len(source), str(device), quality), calibration=found)
     folder.publish(path)
     yield SnapshotWritten(path, folder.model_path, name, position.nimg)
 
@@ -49,21 +65,24 @@ def check_labels_folder(settings: RunSettings) -> None:
         find_pairs(Path(settings.images), Path(settings.labels))
 
 
-def _quality(folder: RunFolder, name: str, model: CoordGAN, device: str) -> Quality | None:
+def _quality(
+    folder: RunFolder, name: str, model: CoordGAN, device: str, *, calibrated: bool
+) -> Quality | None:
     """Measure the model on the labelled images, where there are some and its maps mean something yet."""
     settings = folder.settings
     if settings.labels is None or (name == "gan" and model.embedding is None):
         return None
     from coordgan_core.training.validation import find_pairs, validate
 
-    return validate(model, find_pairs(Path(settings.images), Path(settings.labels)), device=device)
+    pairs = find_pairs(Path(settings.images), Path(settings.labels))
+    return validate(model, pairs, device=device, calibrated=calibrated)
 
 
 def card(
     folder: RunFolder, position: Position, images: int, device: str, quality: Quality | None = None
 ) -> ModelCard:
     """Return what is known of a run's model; what only a person knows (category, licence) stays empty."""
-    figures = {} if quality is None else {name: round(value, 4) for name, value in vars(quality).items()}
+    figures = {} if quality is None else quality.figures()
     return ModelCard(
         name=folder.path.absolute().name,
         data_source=Path(folder.settings.images).name,

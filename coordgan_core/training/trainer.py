@@ -169,14 +169,14 @@ class Trainer:
             self._tell("paused")
             yield ev.Paused(session.name, session.position.nimg, "pause")
             return
-        yield from self._snapshot(session.close_stage)
+        yield from self._snapshot(session.close_stage, last=True)
         yield self._finished("stopped by request" if decision.request else "its time is up")
 
     def _end_stage(self) -> Events:
         session = self.session
         with self._pace.working():
             model = session.close_stage()
-        yield from self._snapshot(lambda: model)
+        yield from self._snapshot(lambda: model, last=session.name == session.names[-1])
         ended = ev.StageFinished(session.name, session.position.nimg)
         session.next_stage(model)
         self._pace.images_per_second, self._stride = 0.0, 1
@@ -192,7 +192,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._attempts = 0
 
-    def _snapshot(self, export: Callable[[], CoordGAN]) -> Events:
+    def _snapshot(self, export: Callable[[], CoordGAN], *, last: bool = False) -> Events:
         """Write the model that ``export`` returns, its sheet and figures (leading process)."""
         session = self.session
         session.position.active_sec = self._pace.active_sec
@@ -200,7 +200,9 @@ class Trainer:
             model = export()
             written: list[ev.Event] = []
             if self._group.leads:
-                written += outputs.write(self._folder, session.name, session.position, model, session.source)
+                written += outputs.write(
+                    self._folder, session.name, session.position, model, session.source, last=last
+                )
         yield from written
 
     # ---- telling ------------------------------------------------------------------------------------

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from coordgan_core.calibration import Calibration
 from coordgan_core.data.images import list_images
 from coordgan_core.errors import DataError
+from coordgan_core.evaluation import LabelledImage, calibrate
 from coordgan_core.metrics import Confusion
 from coordgan_core.predictor import Predictor
 from coordgan_core.propagation import Propagated, Reference, propagate_labels, read_reference
@@ -23,10 +25,18 @@ MOST_IMAGES = 24
 
 @dataclass(frozen=True)
 class Quality:
-    """Mean IoU of propagated label maps, with background, and as published."""
+    """Mean IoU of propagated label maps, with background and as published, and the calibration if fitted."""
 
     miou: float
     foreground_iou: float
+    calibration: Calibration | None = None
+
+    def figures(self) -> dict[str, float]:
+        """Return the numbers for a model card."""
+        numbers = {"miou": self.miou, "foreground_iou": self.foreground_iou}
+        if self.calibration is not None:
+            numbers["ece"] = self.calibration.ece
+        return {name: round(value, 4) for name, value in numbers.items()}
 
 
 def find_pairs(images: Path, labels: Path) -> list[tuple[Path, Path]]:
@@ -52,14 +62,22 @@ def find_pairs(images: Path, labels: Path) -> list[tuple[Path, Path]]:
     return [pairs[index] for index in chosen]
 
 
-def validate(model: CoordGAN, pairs: list[tuple[Path, Path]], *, device: str) -> Quality:
-    """Propagate the labels of the first pair to the others and compare.
+def validate(
+    model: CoordGAN, pairs: list[tuple[Path, Path]], *, device: str, calibrated: bool = False
+) -> Quality:
+    """Propagate the labels of the first pair to the others and compare; if ``calibrated``, calibrate too.
 
     Raises:
         ImageError: An image cannot be read.
         LabelError: A label map cannot be read or does not fit its image.
     """
-    return measure(Predictor(model, device=device), [read_reference(*pair) for pair in pairs])
+    predictor = Predictor(model, device=device)
+    labelled = [read_reference(*pair) for pair in pairs]
+    quality = measure(predictor, labelled)
+    if not calibrated:
+        return quality
+    images = [LabelledImage(item.name, item.image, item.labels) for item in labelled]
+    return replace(quality, calibration=calibrate(predictor, images))
 
 
 def measure(predictor: Predictor, labelled: list[Reference]) -> Quality:

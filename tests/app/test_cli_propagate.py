@@ -11,7 +11,7 @@ from app.cli import main
 from coordgan_core import folder as folder_module
 from coordgan_core.labels import LabelClasses, read_label_map, write_label_map
 from coordgan_core.models.coordgan import CoordGAN
-from coordgan_core.snapshot import ModelCard, save_model
+from coordgan_core.snapshot import ModelCard, inspect, save_model
 from tests.core.propagation_stubs import picture
 from tests.core.tiny import tiny_config
 
@@ -143,6 +143,28 @@ def test_evaluating_prints_one_object(model: Path, data: Path, capsys: pytest.Ca
     assert set(report["peers"]["copy"]) == {"miou", "foreground_iou"}
     assert main(evaluate(model, data, "p0,p1", "--fuse")) == 0
     assert "mean IoU" in capsys.readouterr().out
+
+
+def test_a_calibration_is_saved_when_asked_and_then_used(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(model.read_bytes())
+    assert main(evaluate(own, data, "p0,p1", "--json")) == 0
+    before = json.loads(capsys.readouterr().out)
+    assert "calibration" not in before
+    assert inspect(own).calibration is None
+    assert main(evaluate(own, data, "p0,p1", "--save-calibration", "--json")) == 0
+    fitted = json.loads(capsys.readouterr().out)["calibration"]
+    assert fitted == inspect(own).calibration
+    assert fitted["images"] == 6
+    assert main(evaluate(own, data, "p0,p1", "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["ece"] != before["ece"]
+    assert main(propagate(own, data)) == 0
+    noted = json.loads((data / "out/propagation.json").read_text())
+    assert noted["calibration"]["weights"] == fitted["weights"]
+    assert main(evaluate(own, data, "p0", "--save-calibration")) == 0
+    assert "calibrated in" in capsys.readouterr().out
 
 
 def test_a_reference_that_is_not_there_is_named(

@@ -8,9 +8,17 @@ import torch
 from torch import nn
 
 from coordgan_core import config as configuration
+from coordgan_core.calibration import Calibration
 from coordgan_core.config import ModelConfig
 from coordgan_core.errors import ModelError
-from coordgan_core.snapshot import ModelCard, inspect, load_model, newest_model, save_model
+from coordgan_core.snapshot import (
+    ModelCard,
+    inspect,
+    load_model,
+    newest_model,
+    save_model,
+    store_calibration,
+)
 
 CARD = ModelCard(name="faces", category="faces", figures={"miou": 0.5}, research_use=True, trained_nimg=12)
 
@@ -54,6 +62,24 @@ def test_inspecting_tells_the_card_without_reading_tensors(saved):
     assert info.parameters == 4 * 4 + 4 + 1
     with pytest.raises(ModelError, match="not finite"):
         load_model(path, build=Tiny)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_storing_a_calibration_changes_nothing_else(tmp_path, half):
+    path = tmp_path / "m.safetensors"
+    save_model(path, Tiny(ModelConfig()), CARD, half=half)
+    before, data = split(path)
+    fitted = Calibration(weights=(0.1, 0.2, 0.3), intercept=-1.0, ece=0.02, images=5)
+    store_calibration(path, fitted)
+    after, same_data = split(path)
+    assert same_data == data
+    assert after.pop("__metadata__").items() > before.pop("__metadata__").items()
+    assert after == before
+    assert Calibration.from_json(inspect(path).calibration) == fitted
+    store_calibration(path, Calibration())
+    assert inspect(path).calibration["images"] == 0
+    with pytest.raises(ModelError):
+        store_calibration(tmp_path / "absent.safetensors", fitted)
 
 
 def split(path):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from coordgan_core.config import Config, DenseHeadConfig, EmbeddingConfig
 from coordgan_core.errors import DiskFullError
+from coordgan_core.labels import write_label_map
 from coordgan_core.snapshot import ModelCard, inspect, load_model, save_model
 from coordgan_core.training import events as ev
 from coordgan_core.training import pace
@@ -69,6 +71,23 @@ def test_all_stages_make_a_model_that_can_be_used(images: Path, tmp_path: Path) 
     assert card.data_source == "images"
     model = load_model(run / "model.safetensors")
     assert_same(dict(model.state_dict()), dict(final_state(run)["model"]))
+
+
+def test_a_training_with_label_maps_ends_calibrated(images: Path, tmp_path: Path) -> None:
+    for index in range(3):
+        labels = np.zeros((24, 20), np.uint8)
+        labels[index : index + 12, 4:16] = 1
+        write_label_map(tmp_path / f"labels/{index}.png", labels)
+    stages = config("embedding", "joint")
+    labelled = train(stages, images=images, run=tmp_path / "run", device="cpu", labels=tmp_path / "labels")
+    assert sum(isinstance(event, ev.Validated) for event in labelled) == 2
+    first, last = (inspect(path) for path in sorted((tmp_path / "run/snapshots").glob("*.safetensors")))
+    assert first.calibration is None
+    assert set(first.card.figures) == {"miou", "foreground_iou"}
+    assert last.calibration is not None
+    assert last.calibration["images"] == 3 * 2  # each of three is the reference for the other two
+    assert last.card.figures["ece"] == pytest.approx(last.calibration["ece"], abs=1e-4)
+    assert inspect(tmp_path / "run/model.safetensors").calibration == last.calibration
 
 
 def test_a_training_can_start_from_a_model(images: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class ToyStage:
 
 
 def write_toy_outputs(
-    folder: Any, name: str, position: Position, model: ToyModel, source: Any
+    folder: Any, name: str, position: Position, model: ToyModel, source: Any, *, last: bool = False
 ) -> Iterator[Event]:
     path = folder.snapshot_path(position.stage, name, position.nimg)
     path.parent.mkdir(exist_ok=True)
