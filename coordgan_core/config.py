@@ -70,6 +70,9 @@ class SynthesisConfig:
     upsample_channels: tuple[int, ...] = option(
         (), "Channels of the doubling blocks behind the trunk", low=4, high=1024
     )
+    encoding_bound: float = option(
+        4.5**0.5, "Initial frequencies of the sine encoding, radians a canonical unit", low=0.1, high=100.0
+    )
     map_skips: bool = option(True, "Concatenate the correspondence map behind every trunk convolution")
     noise: bool = option(True, "Per-pixel noise behind every 3 x 3 modulated convolution")
 
@@ -228,7 +231,7 @@ class JointTrainingConfig:
 
     total_nimg: int = option(200_000, "Length of the stage", low=1, unit="images")
     learning_rate: float = option(6e-4, "Learning rate of embedding and dense head", low=1e-6, high=0.1)
-    generator_rate: float = option(2e-3, "Learning rate of encoder, warp and synthesis", low=1e-6, high=0.1)
+    generator_rate: float = option(8e-3, "Learning rate of encoder, warp and synthesis", low=1e-6, high=0.1)
     equivariance: float = option(1.0, "Weight of the stage 0 loss", low=0.0)
     prototype: float = option(1.0, "Weight of the match with the canonical prototypes", low=0.0)
     dense: float = option(2.0, "Weight of the dense head's error against known positions", low=0.0)

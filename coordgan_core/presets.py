@@ -46,7 +46,12 @@ QUICK_64 = Config(
             resolution=32, width=128, grid="centres", residual=True, fourier_bands=2, squash=False
         ),
         synthesis=SynthesisConfig(
-            trunk_channels=64, trunk_blocks=3, trunk_kernel=1, upsample_channels=(32,), noise=False
+            trunk_channels=64,
+            encoding_bound=12.0,
+            trunk_blocks=3,
+            trunk_kernel=1,
+            upsample_channels=(32,),
+            noise=False,
         ),
         encoder=EncoderConfig(channels=16, max_channels=128, structure_channels=32, texture_channels=256),
         embedding=EmbeddingConfig(),

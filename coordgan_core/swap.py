@@ -40,7 +40,7 @@ def texture_swap(
     """
     rows, columns = _codes(model, structures), _codes(model, textures)
     S, T = len(rows), len(columns)
-    pairs = Codes(rows.structure.repeat_interleave(T, dim=0), columns.texture.repeat(S, 1, 1))
+    pairs = rows.paired(columns)
     images = [model.render(pairs[start : start + batch]) for start in range(0, S * T, batch)]
     stacked = torch.cat(images)
     return stacked.reshape(S, T, *stacked.shape[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -68,15 +69,29 @@ class CoordGAN(nn.Module):
     def encode(self, images: Tensor) -> Codes:
         """Return the codes of images ``[B, 3, H, W]`` in [-1, 1].
 
+        A model with an embedding adds what it knows better than its structure code: the correspondence maps,
+        at the side of the warping network's.
+
         Raises:
             ConfigError: The model has no encoder.
         """
+        codes = self._encoded(images)
+        if self.embedding is None or not self.embedding.ready:
+            return codes
+        return dataclasses.replace(codes, maps=self.at_warp_size(self.correspondence(images).map))
+
+    def _encoded(self, images: Tensor) -> Codes:
         if self.encoder is None:
             raise ConfigError(
                 "this model has no encoder", remedy="train a preset that has the stage `encoder`"
             )
         codes: Codes = self.encoder(self.resized(images))
         return codes
+
+    def at_warp_size(self, maps: Tensor) -> Tensor:
+        """Resize maps ``[B, 2, h, w]`` to the side of the warping network's: averages, not single pixels."""
+        side = self.config.warp.resolution
+        return maps if maps.shape[-1] == side else F.interpolate(maps, size=(side, side), mode="area")
 
     def render(self, codes: Codes) -> Tensor:
         """Render codes to images ``float32 [B, 3, R, R]``."""
@@ -98,7 +113,7 @@ class CoordGAN(nn.Module):
         embedding the map of the structure code, as published.
         """
         if self.embedding is None or not self.embedding.ready:
-            maps = self.generator.warp(self.encode(images).structure)
+            maps = self.generator.warp(self._encoded(images).structure)
             return Correspondence(maps, torch.ones_like(maps[:, :1]))
         images = self.embedding.resized(images)
         features, _ = self.embedding.features(images)

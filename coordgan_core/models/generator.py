@@ -23,12 +23,13 @@ from coordgan_core.models.warp import WarpingNetwork
 class SineEncoding(nn.Module):  # correspondence map -> features
     """Learned Fourier features ``sin(A m + b)`` of the map, as in CIPS (fact sheet section 1.3).
 
-    ``A`` starts uniform within sqrt(9 / 2), ``b`` within sqrt(1 / 2); both are trained.
+    ``A`` starts uniform within ``bound``, ``b`` within sqrt(1 / 2); both are trained. The published bound is
+    sqrt(9 / 2): at most a third of a wave a unit. Higher ones learn fine detail sooner.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, bound: float = math.sqrt(4.5)) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(channels, 2).uniform_(-math.sqrt(4.5), math.sqrt(4.5)))
+        self.weight = nn.Parameter(torch.empty(channels, 2).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(channels).uniform_(-math.sqrt(0.5), math.sqrt(0.5)))
 
     def forward(self, correspondence: Tensor) -> Tensor:
@@ -138,7 +139,7 @@ class Synthesis(nn.Module):  # correspondence map, W+ -> image
         super().__init__()
         channels, kernel = config.trunk_channels, config.trunk_kernel
         self.config = config
-        self.encoding = SineEncoding(channels)
+        self.encoding = SineEncoding(channels, config.encoding_bound)
         self.first = StyledConv(channels, channels, kernel, code_dim, noise=config.noise and kernel == 3)
         joined = channels + (2 if config.map_skips else 0)
         self.first_rgb = ToRGB(joined, code_dim)
@@ -246,7 +247,8 @@ class Generator(nn.Module):  # z_structure, z_texture -> image
 
     def render(self, codes: Codes, *, generator: torch.Generator | None = None) -> Tensor:  # codes -> images
         """Render codes to images ``[B, 3, R, R]``; ``generator`` as in `synthesize`."""
-        return self.synthesize(self.warp(codes.structure), codes.texture, generator=generator)
+        maps = self.warp(codes.structure) if codes.maps is None else codes.maps
+        return self.synthesize(maps, codes.texture, generator=generator)
 
     def sample(self, z_structure: Tensor, z_texture: Tensor) -> Codes:
         """Map two latents ``[B, D]`` to codes."""

@@ -242,20 +242,21 @@ class JointStage:
         Half of the batch serves: labels do not depend on these networks, and they learn fast.
         """
         own, generator = self.own, self.model.generator
-        count = max(2, len(views.clean) // 4 * 2)
-        images = views.clean[:count]
+        images = views.clean[: max(2, len(views.clean) // 4 * 2)]
+        count = len(images)
         codes = self._encoder(images)
-        maps = generator.warp(codes.structure)
-        size = (maps.shape[-2], maps.shape[-1])
+        by_code = generator.warp(codes.structure)
+        size = (by_code.shape[-2], by_code.shape[-1])
         target = F.interpolate(views.target[:count], size=size, mode="area")
         valid = F.interpolate(views.valid[:count], size=size, mode="area")
-        again = generator.synthesize(maps, codes.texture)
-        swapped = generator.synthesize(maps, swap_neighbours(codes.texture))
+        # Painted at the known positions: synthesis need not wait for the structure code to find them.
+        again = generator.synthesize(target, codes.texture)
+        swapped = generator.synthesize(target, swap_neighbours(codes.texture))
         reconstruction = (again - images).abs().mean() + correlation_loss(again, images).mean()
-        yield "code_map", (own.code_map, _mean_distance(maps, target, valid))
+        yield "code_map", (own.code_map, _mean_distance(by_code, target, valid))
         yield "reconstruction", (own.reconstruction, reconstruction)
         yield "texture_swap", (own.texture_swap, self._structural(swapped, images).mean())
-        yield "fold", (own.fold, fold_penalty(maps))
+        yield "fold", (own.fold, fold_penalty(by_code))
 
 
 def _distance(maps: Tensor, target: Tensor) -> Tensor:  # [B, 2, H, W] twice -> [B, 1, H, W]

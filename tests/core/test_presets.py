@@ -33,6 +33,7 @@ PUBLISHED_MODEL: dict[str, Any] = {
     "synthesis.upsample_channels": (),
     "synthesis.map_skips": True,
     "synthesis.noise": True,
+    "synthesis.encoding_bound": 4.5**0.5,
     # 1.6 discriminators
     "discriminator.channels": 512,
     "discriminator.stddev_group": 2,

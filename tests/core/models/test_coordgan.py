@@ -141,3 +141,19 @@ def test_parts_are_counted() -> None:
     assert sum(counts.values()) == sum(p.numel() for p in model.parameters())
     # 3x3 image 3->4, 1x1 trunk 8->16, two 3x3 4->4, 1x1 4->3, with biases
     assert counts["dense_head"] == (108 + 4) + (128 + 16) + 2 * (144 + 4) + (12 + 3)
+
+
+@torch.no_grad()
+def test_renders_of_real_images_follow_their_known_maps() -> None:
+    model = build()
+    nn.init.normal_(model.generator.warp.layers[-1].weight, std=0.5)
+    photos = photographs()
+    codes = model.encode(photos)
+    side = model.config.warp.resolution
+    known = torch.nn.functional.interpolate(model.correspondence(photos).map, size=(side, side), mode="area")
+    assert codes.maps is not None
+    assert torch.equal(codes.maps, known)
+    expected = model.generator.synthesize(known, codes.texture)
+    assert torch.equal(model.render(codes), expected)
+    by_code_alone = model.generator.synthesize(model.generator.warp(codes.structure), codes.texture)
+    assert not torch.allclose(expected, by_code_alone)
