@@ -107,13 +107,11 @@ def measure(options: argparse.Namespace) -> Report:
 
 def _load(model: str, device: str) -> tuple[Any, Any]:
     """Return the predictor and the calibration of a model."""
-    from coordgan_core.calibration import Calibration
     from coordgan_core.predictor import Predictor
-    from coordgan_core.snapshot import inspect, load_model
+    from coordgan_core.snapshot import load_calibration, load_model
 
     path = find_model(model)
-    calibration = Calibration.from_json(inspect(path).calibration or {})
-    return Predictor(load_model(path), device=device), calibration
+    return Predictor(load_model(path), device=device), load_calibration(path)
 
 
 def synthetic_report(predictor: Any, calibration: Any = None, **sizes: Any) -> Report:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from coordgan_core.calibration import Calibration
 from coordgan_core.data.datasets import load_plain
 from coordgan_core.data.images import read_image
 from coordgan_core.data.protocols import protocol as named_protocol
+from coordgan_core.devices import worker_threads
 from coordgan_core.errors import DataError
 from coordgan_core.flow import PEERS
 from coordgan_core.folder import Finished, propagate_folder
@@ -40,7 +40,6 @@ WAYS: dict[str, PropagationOptions] = {
 }
 """Ways of propagation that are measured on a labelled folder."""
 MEGAPIXEL_PX = 1000
-_THREADS = max(2, min(8, os.cpu_count() or 2))
 
 Step = evaluation.Measured | evaluation.Evaluation
 
@@ -129,7 +128,12 @@ def measure_speed(predictor: Predictor, *, images: int = 24, side: int = MEGAPIX
         plain = _seconds(predictor, reference, photographs, dataclasses.replace(options, align=None))
         aligned = _seconds(predictor, reference, photographs, options)
         events = propagate_folder(
-            predictor, [reference], folder / "images", folder / "out", options=options, workers=_THREADS
+            predictor,
+            [reference],
+            folder / "images",
+            folder / "out",
+            options=options,
+            workers=worker_threads(),
         )
         files = next(event.seconds for event in events if isinstance(event, Finished))
     return {
@@ -147,7 +151,7 @@ def _seconds(
 ) -> float:
     """Return the seconds from photographs in memory to label maps and confidences, in threads."""
     propagator = Propagator(predictor, [reference], options=options)
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(worker_threads()) as pool:
         list(propagator.run(photographs[:2], pool=pool))  # warms up
         began = time.perf_counter()
         for start in range(0, len(photographs), predictor.batch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import torch
@@ -54,3 +55,8 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
     """Tell whether convolutions run in bfloat16; ``auto`` means where the hardware multiplies in it."""
     return multiplies_bfloat16(device) if precision == "auto" else precision == "bfloat16"
+
+
+def worker_threads() -> int:
+    """Return how many threads label photographs at once, beside those of PyTorch: one a core, 2 to 8."""
+    return max(2, min(8, os.cpu_count() or 2))

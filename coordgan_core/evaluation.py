@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +12,13 @@ import numpy as np
 
 from coordgan_core.calibration import Calibration, fit
 from coordgan_core.data.images import resize
+from coordgan_core.devices import worker_threads
 from coordgan_core.errors import DataError
 from coordgan_core.flow import Peer
 from coordgan_core.labels import LabelMap, resize_labels
 from coordgan_core.metrics import BoundaryScore, CalibrationError, Confusion
 from coordgan_core.predictor import Predictor
 from coordgan_core.propagator import Image, PropagationOptions, Propagator, Reference
-
-_THREADS = max(2, min(8, os.cpu_count() or 2))
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ def _measure_model(
     for start in range(0, len(queries), predictor.batch):
         part = queries[start : start + predictor.batch]
         began = time.perf_counter()
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with ThreadPoolExecutor(worker_threads()) as pool:
             found = list(propagator.run([q.image for q in part], first=start, pool=pool))
         score.seconds += time.perf_counter() - began
         score.images += len(part)

@@ -164,6 +164,17 @@ def _as_os_error(error: Exception) -> Exception:
     return OSError(int(found.group(1)), os.strerror(int(found.group(1)))) if found else error
 
 
+def load_calibration(path: str | Path) -> Calibration:
+    """Return the calibration of a model file, the default prior if it was never calibrated.
+
+    Raises:
+        ModelError: As `inspect`.
+    """
+    from coordgan_core.calibration import Calibration
+
+    return Calibration.from_json(inspect(path).calibration or {})
+
+
 def store_calibration(path: str | Path, calibration: Calibration) -> None:
     """Put a calibration into a model file, in place of any before; its tensors stay as they are.
 
@@ -280,7 +291,9 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
 
 def _check_kind(path: Path, start: bytes, length: int, size: int, following: bytes) -> None:
     """Tell by content what the file is; only the first ten bytes have been read."""
-    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+    # A header of 128, 384, ... bytes begins like a pickle: only the brace behind its length tells them apart.
+    plausible = following[:1] == b"{" and length <= MAX_HEADER_BYTES
+    if not plausible and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
         raise ModelError(
             f"{path} is a pickle, which can run code when it is opened; it was not opened",
             expected="a .safetensors model file",

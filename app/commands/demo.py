@@ -91,23 +91,21 @@ def propagate(sample: Sample, out: Path) -> dict[str, int]:
     from rich.progress import Progress
 
     from app.commands.catalogue import find_model
-    from coordgan_core.calibration import Calibration
     from coordgan_core.folder import Finished, Labelled, Started, propagate_folder
     from coordgan_core.labels import LabelClasses
     from coordgan_core.predictor import Predictor
     from coordgan_core.propagator import read_reference
-    from coordgan_core.snapshot import inspect, load_model
+    from coordgan_core.snapshot import load_calibration, load_model
 
     model = find_model(MODEL)
     predictor = Predictor(load_model(model))
-    calibration = Calibration.from_json(inspect(model).calibration or {})
     reference = read_reference(sample.reference, sample.labels)
     classes = LabelClasses.load(sample.classes)
     done = {"labelled": 0, "already_done": 0, "failed": 0}
     with Progress(console=console(), transient=True, disable=not leads()) as bar:
         task = bar.add_task("labelling", total=None)
         for event in propagate_folder(
-            predictor, [reference], sample.images, out, classes=classes, calibration=calibration
+            predictor, [reference], sample.images, out, classes=classes, calibration=load_calibration(model)
         ):
             if isinstance(event, Started):
                 bar.update(task, total=event.images, completed=event.done)

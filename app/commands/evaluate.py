@@ -60,9 +60,8 @@ def evaluate(
 ) -> None:
     """Measure how well labels are carried from the references to all other labelled images."""
     from coordgan_core import evaluation
-    from coordgan_core.calibration import Calibration
     from coordgan_core.flow import PEERS
-    from coordgan_core.snapshot import inspect, store_calibration
+    from coordgan_core.snapshot import load_calibration, store_calibration
 
     chosen = tuple(name.strip() for name in peers.split(",") if name.strip())
     unknown = [name for name in chosen if name not in PEERS]
@@ -83,7 +82,7 @@ def evaluate(
         queries,
         rules,
         options=how,
-        calibration=Calibration.from_json(inspect(path).calibration or {}),
+        calibration=load_calibration(path),
     )
     result = _follow(events)
     fitted = None

@@ -55,13 +55,12 @@ def propagate(
             expected="one --labels after each --reference",
             remedy="give them in pairs: --reference a.jpg --labels a.png --reference b.jpg --labels b.png",
         )
-    from coordgan_core.calibration import Calibration
+    from coordgan_core.devices import worker_threads
     from coordgan_core.folder import Finished, propagate_folder
     from coordgan_core.propagator import read_reference
-    from coordgan_core.snapshot import inspect
+    from coordgan_core.snapshot import load_calibration
 
     path = find_model(model)
-    calibration = Calibration.from_json(inspect(path).calibration or {})
     names = read_classes(classes, labels[0])
     known = names.ids if names else None
     pairs = [read_reference(i, m, known_ids=known) for i, m in zip(reference, labels, strict=True)]
@@ -71,11 +70,11 @@ def propagate(
         images,
         out,
         options=options(align=align, refine=refine),
-        calibration=calibration,
+        calibration=load_calibration(path),
         classes=names,
         rank=int(os.environ.get("RANK", "0")),
         world=int(os.environ.get("WORLD_SIZE", "1")),
-        workers=max(2, min(8, os.cpu_count() or 2)),
+        workers=worker_threads(),
     )
     finished: Finished | None = None
     with contextlib.closing(_shown(events)) as shown:  # Ctrl+C: what is done is on disk, and noted

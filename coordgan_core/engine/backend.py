@@ -120,18 +120,16 @@ class LocalBackend:
     def _by_model(self, request: Request, references: Sequence[Reference]) -> tuple[Predict, int]:
         """Return what propagates a batch by the model of a request, and the size of a good batch."""
         from coordgan_core import propagation
-        from coordgan_core.calibration import Calibration
-        from coordgan_core.snapshot import inspect
+        from coordgan_core.snapshot import load_calibration
 
         predictor = self._predictor(request)
-        stored = inspect(_string(request.params, "model")).calibration
         given = request.params.get("options") or {}
         options = from_dict(propagation.PropagationOptions, {"keep_raw": False, **given})
         propagator = propagation.Propagator(
             predictor,
             [propagation.Reference(image, labels, name=name) for name, image, labels in references],
             options=options,
-            calibration=Calibration.from_json(stored) if stored else None,
+            calibration=load_calibration(_string(request.params, "model")),
         )
 
         def predict(images: Sequence[Image]) -> Iterator[Answer]:

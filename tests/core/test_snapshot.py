@@ -1,4 +1,5 @@
 import json
+import math
 import pickle
 import struct
 
@@ -14,6 +15,7 @@ from coordgan_core.errors import ModelError
 from coordgan_core.snapshot import (
     ModelCard,
     inspect,
+    load_calibration,
     load_model,
     newest_model,
     save_model,
@@ -68,6 +70,7 @@ def test_inspecting_tells_the_card_without_reading_tensors(saved):
 def test_storing_a_calibration_changes_nothing_else(tmp_path, half):
     path = tmp_path / "m.safetensors"
     save_model(path, Tiny(ModelConfig()), CARD, half=half)
+    assert math.isnan(load_calibration(path).ece)  # the prior
     before, data = split(path)
     fitted = Calibration(weights=(0.1, 0.2, 0.3), intercept=-1.0, ece=0.02, images=5)
     store_calibration(path, fitted)
@@ -75,7 +78,7 @@ def test_storing_a_calibration_changes_nothing_else(tmp_path, half):
     assert same_data == data
     assert after.pop("__metadata__").items() > before.pop("__metadata__").items()
     assert after == before
-    assert Calibration.from_json(inspect(path).calibration) == fitted
+    assert load_calibration(path) == fitted
     store_calibration(path, Calibration())
     assert inspect(path).calibration["images"] == 0
     with pytest.raises(ModelError):
@@ -91,6 +94,17 @@ def split(path):
 def join(path, header, data):
     raw = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(raw)) + raw + data)
+
+
+@pytest.mark.parametrize("low_byte", range(0, 256, 8))
+def test_a_header_of_any_length_is_read(saved, low_byte):
+    path, _ = saved
+    header, data = split(path)
+    raw = json.dumps(header).encode()
+    raw += b" " * ((low_byte - len(raw)) % 256)
+    join(path, raw, data)
+    assert path.read_bytes()[0] == low_byte  # 128 is what a pickle begins with
+    assert inspect(path).card == CARD
 
 
 def test_unknown_keys_of_the_card_are_kept(saved):
