@@ -103,12 +103,16 @@ class AlignConfig:
     """Side, in pixels, at which it works."""
     kinds: tuple[Structure, ...] = ("gray", "gradient")
     """A flow is tried on each of these structure images; the one that aligns all of them best is kept."""
-    max_flow_px: float = 12.0
-    """Longer displacements are cut to this length."""
+    max_flow_px: float = 6.0
+    """Longer displacements are cut to this length, where the images are not alike."""
+    max_trusted_flow_px: float = 20.0
+    """The same where they are."""
+    trust: tuple[float, float] = (0.6, 0.75)
+    """Correlations after alignment at which trust begins and is full: X-rays get there, few faces."""
     gate_px: float = 3.0
-    """Neighbourhood in which a flow must lower the difference to be applied; 0 applies it everywhere."""
-    gate_slope: float = 6.0
-    """How fast a flow is let in with the share of the difference that it removes."""
+    """Neighbourhood in which an untrusted flow must lower the difference to be applied; 0: everywhere."""
+    gate_slope: float = 3.0
+    """How fast an untrusted flow is let in with the share of the difference that it removes."""
     min_gain: float = 0.02
     """Smallest rise of the mean correlation of the structure images for a flow to be kept."""
 
@@ -155,15 +159,37 @@ class Aligner:
         before = _mean_correlation(query, carried)
         best, after = start, before
         for ours, theirs in zip(query, carried, strict=True):
-            x, y = _positions(self._limit(dis_flow(ours, theirs)))
-            field = coords.to_normalised(torch.from_numpy(np.stack([x, y])), self.config.size)
-            candidate = coords.compose(start, field[None])
-            if self.config.gate_px > 0:
-                candidate = start + self._gate(query, carried, self._carry(candidate)) * (candidate - start)
+            candidate = self._follow(dis_flow(ours, theirs), start, query, carried)
             score = _mean_correlation(query, self._carry(candidate))
             if score >= max(after, before + self.config.min_gain):
                 best, after = candidate, score
         return Aligned(best[0], best is not start, before, after)
+
+    def _follow(
+        self, flow: npt.NDArray[np.float32], start: torch.Tensor, query: Image, carried: Image
+    ) -> torch.Tensor:
+        """Return ``start`` corrected by a flow, as far as the flow deserves it.
+
+        Two images that the flow makes nearly equal are of a kind that flow understands: it is followed
+        everywhere. Otherwise only short ways are gone, and only where the neighbourhood comes closer by it.
+        """
+        config = self.config
+        moved = self._moved(start, flow, config.max_trusted_flow_px)
+        low, full = config.trust
+        likeness = _mean_correlation(query, self._carry(moved))
+        trust = float(np.clip((likeness - low) / (full - low), 0.0, 1.0))
+        if trust < 1.0:
+            shortest, longest = config.max_flow_px, config.max_trusted_flow_px
+            moved = self._moved(start, flow, shortest + trust * (longest - shortest))
+        if trust == 1.0 or config.gate_px <= 0:
+            return moved
+        gate = self._gate(query, carried, self._carry(moved)).clamp_min(trust)
+        return start + gate * (moved - start)
+
+    def _moved(self, start: torch.Tensor, flow: npt.NDArray[np.float32], longest_px: float) -> torch.Tensor:
+        x, y = _positions(limit_flow(flow, longest_px))
+        field = coords.to_normalised(torch.from_numpy(np.stack([x, y])), self.config.size)
+        return coords.compose(start, field[None])
 
     def _gate(self, query: Image, before: Image, after: Image) -> torch.Tensor:
         """Return in [0, 1], ``[size, size]``, how much structures around each pixel have come closer."""
@@ -188,10 +214,11 @@ class Aligner:
         values = self._atlas.sample(correspondence).probabilities[0].numpy()
         return np.asarray(np.rint(255.0 * np.clip(values, 0, 1)), np.uint8)
 
-    def _limit(self, flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        length = np.linalg.norm(flow, axis=-1, keepdims=True)
-        scale = np.minimum(1.0, self.config.max_flow_px / np.maximum(length, 1e-6))
-        return np.asarray(flow * scale, np.float32)
+
+def limit_flow(flow: npt.NDArray[np.float32], longest_px: float) -> npt.NDArray[np.float32]:
+    """Cut the displacements of a flow ``[H, W, 2]`` to a length in pixels."""
+    length = np.linalg.norm(flow, axis=-1, keepdims=True)
+    return np.asarray(flow * np.minimum(1.0, longest_px / np.maximum(length, 1e-6)), np.float32)
 
 
 def _mean_correlation(first: Image, second: Image) -> float:

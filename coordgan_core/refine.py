@@ -34,15 +34,15 @@ class RefineConfig:
     """Longer side at which borders are smoothed."""
     colour_px: int = 128
     """Longer side at which the colour model works."""
-    colour_weight: float = 0.3
+    colour_weight: float = 0.5
     """Weight of the colour model's log-likelihood against the propagated labels; 0 switches it off."""
     colour_rounds: int = 2
     """Rounds of expectation and maximisation."""
     max_area_change: float = 0.4
     """A part whose area changes by a larger share keeps its propagated labels."""
-    smooth_lambda: float = 10.0
+    smooth_lambda: float = 20.0
     """Strength of the smoother at 128 px; 0 switches it off. Grows with the square of the working size."""
-    smooth_sigma: float = 4.0
+    smooth_sigma: float = 6.0
     """Colour difference, 0 to 255, across which the smoother does not reach."""
     min_part_px: float = 12.0
     """A part of fewer pixels at `colour_px` gets no colour model."""

@@ -5,7 +5,7 @@ import torch
 
 from coordgan_core import coords
 from coordgan_core.errors import ConfigError
-from coordgan_core.flow import AlignConfig, Aligner, Peer, dis_flow, structure_image, warp_labels
+from coordgan_core.flow import AlignConfig, Aligner, Peer, dis_flow, limit_flow, structure_image, warp_labels
 from coordgan_core.metrics import Confusion
 
 
@@ -87,6 +87,16 @@ def test_alignment_keeps_the_map_where_flow_gains_nothing():
 
 
 def test_long_flows_are_cut():
-    aligner = Aligner(coords.canonical_grid(8, 8), textured()[0], AlignConfig(max_flow_px=2.0))
     flow = np.array([[[6.0, 8.0], [1.0, 0.0]]], np.float32)
-    assert aligner._limit(flow) == pytest.approx(np.array([[[1.2, 1.6], [1.0, 0.0]]]))
+    assert limit_flow(flow, 2.0) == pytest.approx(np.array([[[1.2, 1.6], [1.0, 0.0]]]))
+
+
+@pytest.mark.parametrize(("trust", "at_most_px"), [((0.0, 0.01), 20.0), ((0.9999, 1.0), 6.0)])
+def test_only_images_that_become_alike_are_followed_far(trust, at_most_px):
+    identity = coords.canonical_grid(128, 128)
+    config = AlignConfig(trust=trust, gate_px=0)
+    result = Aligner(identity, textured(0)[0], config).align(identity, textured(14)[0])
+    moved_px = (result.correspondence - identity).norm(dim=0) * 64
+    assert result.accepted
+    assert moved_px.max() <= at_most_px + 0.1
+    assert moved_px.max() > at_most_px - 7
