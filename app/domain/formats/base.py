@@ -99,8 +99,18 @@ class Format(Protocol):
             LabelError: There is nothing of this format.
         """
 
-    def files(self, item: ExportItem, class_ids: Sequence[int], table: ClassTable) -> tuple[str, ...]:
+    def files(
+        self,
+        item: ExportItem,
+        class_ids: Sequence[int],
+        table: ClassTable,
+        options: ExportOptions | None = None,
+    ) -> tuple[str, ...]:
         """Return the files that `write` would make for an image with these classes."""
+
+    @property
+    def common_files(self) -> tuple[str, ...]:
+        """Lists and class files, which are written once."""
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions

@@ -49,10 +49,21 @@ class IndexPng:
         del known_stems
         return find_pngs(path, class_names(path), "index PNG")
 
-    def files(self, item: ExportItem, class_ids: Sequence[int], table: ClassTable) -> tuple[str, ...]:
+    def files(
+        self,
+        item: ExportItem,
+        class_ids: Sequence[int],
+        table: ClassTable,
+        options: ExportOptions | None = None,
+    ) -> tuple[str, ...]:
         """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table
+        del class_ids, table, options
         return (f"{item.stem}.png",)
+
+    @property
+    def common_files(self) -> tuple[str, ...]:
+        """Lists and class files, which are written once."""
+        return (CLASSES_FILE,)
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions

@@ -11,6 +11,7 @@ from PIL import Image
 from app.domain.classes import ClassTable
 from app.domain.edits import LabelMap
 from app.domain.formats.base import (
+    CLASSES_FILE,
     ExportItem,
     ExportOptions,
     ImportItem,
@@ -82,11 +83,23 @@ class PartMasks:
         items = [ImportItem(stem, _Merged(masks, ids)) for stem, masks in sorted(groups.items())]
         return Source(tuple(items), {i: part for part, i in ids.items()}, warnings)
 
-    def files(self, item: ExportItem, class_ids: Sequence[int], table: ClassTable) -> tuple[str, ...]:
+    def files(
+        self,
+        item: ExportItem,
+        class_ids: Sequence[int],
+        table: ClassTable,
+        options: ExportOptions | None = None,
+    ) -> tuple[str, ...]:
         """Return the files that `write` would make for an image with these classes."""
+        del options
         names = file_names(table)
         masks = [f"{MASK_FOLDER}/{item.stem}_{names[i]}.png" for i in sorted(class_ids) if i in names]
         return (*masks, f"{INDEX_FOLDER}/{item.stem}.png")
+
+    @property
+    def common_files(self) -> tuple[str, ...]:
+        """Lists and class files, which are written once."""
+        return (CLASSES_FILE,)
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions

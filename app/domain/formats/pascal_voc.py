@@ -23,6 +23,8 @@ from coordgan_core.labels import read_label_map, write_label_map
 CLASS_FOLDER = "SegmentationClass"
 IMAGE_FOLDER = "JPEGImages"
 LIST_FOLDER = "ImageSets/Segmentation"
+LISTS = ("train", "val", "trainval")
+NAMES_FILE = "class_names.txt"
 VOID = 255
 
 
@@ -67,28 +69,43 @@ class PascalVoc:
         items = [ImportItem(file.stem, functools.partial(read_label_map, file)) for file in files]
         return Source(tuple(items), read_names(path))
 
-    def files(self, item: ExportItem, class_ids: Sequence[int], table: ClassTable) -> tuple[str, ...]:
+    def files(
+        self,
+        item: ExportItem,
+        class_ids: Sequence[int],
+        table: ClassTable,
+        options: ExportOptions | None = None,
+    ) -> tuple[str, ...]:
         """Return the files that `write` would make for an image with these classes."""
         del class_ids, table
-        return (f"{CLASS_FOLDER}/{item.stem}.png",)
+        copies = (
+            (f"{IMAGE_FOLDER}/{item.stem}{item.source.suffix}",)
+            if options is not None and options.copy_images
+            else ()
+        )
+        return (f"{CLASS_FOLDER}/{item.stem}.png", *copies)
+
+    @property
+    def common_files(self) -> tuple[str, ...]:
+        """Lists and class files, which are written once."""
+        return (*(f"{LIST_FOLDER}/{name}.txt" for name in LISTS), NAMES_FILE)
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
     ) -> Iterator[Written]:
         """Write label maps one by one, then the lists and the names."""
         palette = table.palette() if options.project_colors else voc_palette()
-        lists: dict[str, list[str]] = {"train": [], "val": [], "trainval": []}
+        lists: dict[str, list[str]] = {name: [] for name in LISTS}
         for item in items:
-            written = [f"{CLASS_FOLDER}/{item.stem}.png"]
+            written = self.files(item, (), table, options)
             write_label_map(out / written[0], item.load(), palette)
             if options.copy_images:
-                written.append(f"{IMAGE_FOLDER}/{item.stem}{item.source.suffix}")
                 with atomic_path(out / written[1]) as temporary:
                     shutil.copyfile(item.source, temporary)
             part = "val" if _share(item.stem) < options.validation_share else "train"
             lists[part].append(item.stem)
             lists["trainval"].append(item.stem)
-            yield Written(item, tuple(written))
+            yield Written(item, written)
         for name, names in lists.items():
             write_bytes(out / LIST_FOLDER / f"{name}.txt", "".join(f"{n}\n" for n in names).encode())
         write_names(out, table)
@@ -105,13 +122,13 @@ def write_names(out: Path, table: ClassTable) -> None:
     for class_id in range(1, max(table.ids) + 1):
         found = table.get(class_id)
         lines.append(found.name.replace("\n", " ") if found else f"_unused_{class_id}_")
-    write_bytes(out / "class_names.txt", "".join(f"{line}\n" for line in lines).encode())
+    write_bytes(out / NAMES_FILE, "".join(f"{line}\n" for line in lines).encode())
 
 
 def read_names(path: Path) -> dict[int, str]:
     """Read ``class_names.txt``, empty without one."""
     try:
-        lines = (path / "class_names.txt").read_text(encoding="utf-8-sig").splitlines()
+        lines = (path / NAMES_FILE).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         return {}
     names = [line.strip() for line in lines]

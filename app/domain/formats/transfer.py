@@ -22,7 +22,7 @@ class ExportReport:
     """What an export would write.
 
     Args:
-        files: All files but lists and class names, relative to the folder.
+        files: All files, relative to the folder; lists and class names last.
         images: How many images are written.
         skipped: Images without labels, or with some that cannot be read.
         warnings: What the format cannot hold, and names that change.
@@ -95,12 +95,13 @@ def export_report(
     Raises:
         LabelError: There is no such format, or the folder would be written into the images or the project.
     """
-    del options
     chosen = _format(format_name)
+    options = options or ExportOptions()
     _check_place(project, out)
     items, skipped = _items(project, ids)
     classes, table = project.index.class_sets(), project.classes
-    files = [file for item in items for file in chosen.files(item, classes.get(item.id, []), table)]
+    files = [file for item in items for file in chosen.files(item, classes.get(item.id, []), table, options)]
+    files += chosen.common_files if items else ()
     warnings = list(chosen.limits(project.classes))
     renamed = [i for i in items if i.stem != PurePosixPath(i.path).stem]
     if renamed:

@@ -93,21 +93,26 @@ def test_voc_layout(project: Project, tmp_path: Path) -> None:
     assert max(FORMATS, key=lambda name: FORMATS[name].probe(out)) == "pascal-voc"
 
 
-def test_dry_run_names_all_files_and_writes_none(project: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("copy_images", [False, True])
+def test_dry_run_names_all_files_and_writes_none(
+    project: Project, tmp_path: Path, name: str, copy_images: bool
+) -> None:
+    options = ExportOptions(copy_images=copy_images)
     ids = [int(i) for i in project.ids()]
     labels = np.zeros((32, 48), np.uint8)
     labels[3:9, 3:9] = 1
     labels[5, 5] = 2
     give_labels(project, ids[0], labels)
     out = tmp_path / "parts"
-    report = export_report(project, ids, "part-masks", out)
+    report = export_report(project, ids, name, out, options)
     assert report.images == 1
     assert len(report.skipped) == 5
     assert not out.exists()
-    list(export(project, ids, "part-masks", out))
-    assert {f.relative_to(out).as_posix() for f in out.rglob("*.png")} == set(report.files)
-    again = export_report(project, ids, "part-masks", out)
-    assert "3 files are there already" in again.warnings[0]
+    list(export(project, ids, name, out, options))
+    assert {f.relative_to(out).as_posix() for f in out.rglob("*") if f.is_file()} == set(report.files)
+    again = export_report(project, ids, name, out, options)
+    assert f"{len(report.files)} files are there already" in again.warnings[0]
 
 
 def test_exports_never_go_into_the_images_folder(project: Project) -> None:
