@@ -21,7 +21,7 @@ from app.ui.actions.gate import BareKeyGate
 from app.ui.context import AppContext
 from app.ui.main_window import MainWindow
 from app.ui.theme import Theme
-from resources import resource_path
+from resources import model_folders, resource_path
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Running:
 
 def make_engine(settings: Settings) -> EngineClient:
     """Return the client of the engine as the settings want it; its process starts with the first request."""
-    folders = [settings.paths.models]
+    folders = [settings.paths.models, *model_folders()]
     own = str(settings.get("engine.models_folder"))
     if own:
         folders.append(Path(own).expanduser())

@@ -38,7 +38,7 @@ ORACLE = ModelInfo(
     "Drawn figures (exact)",
     "figures",
     "",
-    {"summary": "The exact correspondences with which the sample was drawn; for pictures only."},
+    {"description": "The exact correspondences with which the sample was drawn; for pictures only."},
     builtin=True,
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-__all__ = ["bundled_models", "resource_path", "sample_project"]
+__all__ = ["bundled_models", "model_folders", "resource_path", "sample_project"]
 
 
 def resource_path(name: str) -> Path:
@@ -37,8 +37,14 @@ def sample_project() -> Path:
 
 def bundled_models() -> list[Path]:
     """Return the model files that ship with the program, by name; there may be none."""
-    folders = [root / "models" for root in _roots()]
-    return sorted((path for folder in folders for path in folder.glob("*.safetensors")), key=lambda p: p.name)
+    return sorted(
+        (path for folder in model_folders() for path in folder.glob("*.safetensors")), key=lambda p: p.name
+    )
+
+
+def model_folders() -> list[Path]:
+    """Return the folders of the models that ship with the program; they need not exist."""
+    return [root / "models" for root in _roots()]
 
 
 def _roots() -> list[Path]:

@@ -29,6 +29,7 @@ from coordgan_core.engine.protocol import (
     encode_request,
 )
 from coordgan_core.errors import CoordError
+from resources import model_folders
 
 _log = logging.getLogger(__name__)
 _CANCEL_SEC = 3.0
@@ -56,7 +57,7 @@ class EngineState(StrEnum):
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model that can be chosen: its card is plain JSON values; a built-in one has no file."""
+    """A model that can be chosen: its card is plain JSON values; a stop-gap has no file."""
 
     id: str
     name: str
@@ -410,13 +411,14 @@ def _model(item: Any) -> ModelInfo | None:
     if not isinstance(item, dict) or not isinstance(item.get("id"), str):
         return None
     card = item.get("card")
+    path = str(item.get("path") or "")
     return ModelInfo(
         item["id"],
         str(item.get("name") or item["id"]),
         str(item.get("category") or ""),
-        str(item.get("path") or ""),
+        path,
         card if isinstance(card, dict) else {},
-        bool(item.get("builtin")),
+        bool(item.get("builtin")) or Path(path).parent in model_folders(),
     )
 
 

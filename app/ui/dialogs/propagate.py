@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -19,23 +20,37 @@ from app.domain.project import Project
 from app.services.engine import EngineClient, ModelInfo
 from app.services.propagation import PropagationRequest, propagation_targets
 from app.ui.dialogs.base import Dialog
-from app.ui.texts import plural, tr
+from app.ui.texts import duration, plural, tr
 from app.ui.theme import icon
 from app.ui.widgets.basics import Card, EmptyState, Notice, button, clear, column, label, row
 
-_FIGURES = ("images", "resolution", "miou", "licence", "license", "data", "device")
 
-
-def card_lines(card: dict[str, object]) -> list[str]:
+def card_lines(card: dict[str, Any]) -> list[str]:
     """Return what a model's card says, as short lines for the list."""
-    lines = []
-    summary = card.get("summary") or card.get("description")
-    if summary:
-        lines.append(str(summary))
-    figures = [f"{key}: {card[key]}" for key in _FIGURES if card.get(key) not in (None, "", {})]
-    if figures:
-        lines.append("  ·  ".join(figures))
+    lines = [str(card["description"])] if card.get("description") else []
+    count, seconds = card.get("data_count"), card.get("trained_sec")
+    facts = []
+    if isinstance(count, int) and count:
+        facts.append(plural(count, "from {n} image", "from {n} images"))
+    if isinstance(seconds, int | float) and seconds:
+        facts.append(tr("trained for {time}", time=duration(seconds)))
+    facts += [str(card[key]) for key in ("preset", "created") if card.get(key)]
+    figures = card.get("figures")
+    if isinstance(figures, dict):
+        facts += [f"{name} {value:.3g}" for name, value in figures.items() if isinstance(value, int | float)]
+    if facts:
+        lines.append("  ·  ".join(facts))
+    terms = [str(card["licence"])] if card.get("licence") else []
+    if card.get("research_use"):
+        terms.append(tr("research use only"))
+    if terms:
+        lines.append(tr("Terms: {terms}", terms=", ".join(terms)))
     return lines
+
+
+def is_trained(model: ModelInfo) -> bool:
+    """Return whether a model is more than a stop-gap."""
+    return bool(model.path or model.category)
 
 
 class ModelCard(Card):
@@ -43,7 +58,9 @@ class ModelCard(Card):
 
     def __init__(self, model: ModelInfo) -> None:
         name = label(model.name, "section")
-        category = label(model.category or tr("any category"), "key")
+        category = label(
+            model.category or (tr("category not told") if is_trained(model) else tr("any category")), "key"
+        )
         kind = label(tr("built in") if model.builtin else tr("own"), "faint")
         lines = [label(text, "muted", wrap=True) for text in card_lines(model.card)]
         super().__init__(column(row(name, category, None, kind), *lines, spacing=4), hoverable=True)
@@ -136,16 +153,19 @@ class PropagateDialog(Dialog):
         return scroll
 
     def show_models(self, models: list[ModelInfo]) -> None:
-        """Show the models, those of the project's category first."""
+        """Show the models: those of the project's category first, own before bundled ones, stop-gaps last."""
         clear(self._model_list)
         self._waiting.hide()
         before = self._category_before()
-        models = sorted(models, key=lambda m: (m.category != before, m.builtin, m.name))
+        models = sorted(
+            models,
+            key=lambda m: (not is_trained(m), bool(before) and m.category != before, m.builtin, m.name),
+        )
         self._cards = [ModelCard(model) for model in models]
         for card in self._cards:
             card.clicked.connect(lambda card=card: self.choose(card.model))
             self._model_list.addWidget(card)
-        if not any(model.category for model in models):
+        if not any(is_trained(model) for model in models):
             self._model_list.addWidget(self._no_model(bool(models)))
         if models:
             self.choose(models[0])
@@ -177,8 +197,16 @@ class PropagateDialog(Dialog):
             card.set_selected(card.model.id == model.id)
         before = self._category_before()
         differs = bool(before and model.category and model.category != before)
-        self.mismatch.setVisible(differs)
-        if differs:
+        self.mismatch.setVisible(differs or bool(model.category and not before))
+        if not differs:
+            self.mismatch.show_text(
+                tr(
+                    "This model knows {category}. On images of anything else its labels are worthless.",
+                    category=model.category,
+                ),
+                "info",
+            )
+        else:
             self.mismatch.show_text(
                 tr(
                     "This model knows {new}; this project was propagated with a model of {old} before. "

@@ -18,7 +18,7 @@ FIGURES = ModelInfo(
     "figures",
     "",
     {
-        "summary": "Trained on drawn figures with ten parts, seen from the front.",
+        "description": "Trained on drawn figures with ten parts, seen from the front.",
         "resolution": 128,
         "images": "20,000",
         "licence": "MIT",
@@ -30,7 +30,7 @@ FLOW = ModelInfo(
     "Optical flow",
     "",
     "",
-    {"summary": "Follows the parts in similar images. A stop-gap until a model is trained."},
+    {"description": "Follows the parts in similar images. A stop-gap until a model is trained."},
     builtin=True,
 )
 

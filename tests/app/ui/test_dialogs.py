@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
 from app.domain.status import Status
 from app.services.diagnostics import CrashReport
+from app.services.engine import ModelInfo
 from app.services.jobs import JobControl, JobError, JobProgress, JobState
 from app.services.settings import SETTINGS
 from app.ui.dialogs.diagnostics import CrashDialog, DiagnosticsDialog
@@ -145,6 +146,23 @@ def test_another_category_than_before_is_warned_about(desk: Desk) -> None:
     assert "figures" in dialog.mismatch.text
     dialog.choose(FLOW)
     assert dialog.mismatch.isHidden()
+    dialog.deleteLater()
+
+
+def test_what_a_model_knows_is_said_before_it_is_used(desk: Desk) -> None:
+    path = "/models/mine.safetensors"
+    mine = ModelInfo(path, "mine", "", path, {"data_count": 4000}, builtin=False)
+    desk.engine.known = [FLOW, mine]
+    desk.window.open_sample()
+    desk.wait(lambda: desk.workspace.browser.model.rowCount() == 24)
+    dialog = open_propagate(desk)
+    assert dialog.model == mine, "a trained model goes before the stop-gap"
+    shown = texts(dialog)
+    assert "No trained model" not in shown
+    assert "from 4,000 images" in shown
+    assert dialog.mismatch.isHidden(), "its card says nothing about a category"
+    dialog.choose(FIGURES)
+    assert "knows figures" in dialog.mismatch.text
     dialog.deleteLater()
 
 
