@@ -75,6 +75,27 @@ def propagation_targets(project: Project, request: PropagationRequest) -> Target
     return TargetPreview(queries, protected, tuple(i for i in wanted if i in missing and i not in left))
 
 
+def last_request(project: Project) -> PropagationRequest | None:
+    """Return what the newest propagation of a project asked for, from whatever start of the application.
+
+    Its references and queries are those of then; None where there was none.
+    """
+    for run in project.runs():
+        details = run.details
+        if run.kind == "propagation" and details.get("model"):
+            options = details.get("options")
+            return PropagationRequest(
+                model=str(details["model"]),
+                references=tuple(int(i) for i in details.get("references", ())),
+                queries=(),
+                options=dict(options) if isinstance(options, dict) else {},
+                keep_human_pixels=bool(details.get("keep_human_pixels")),
+                category=str(details.get("category") or ""),
+                model_name=str(details.get("model_name") or ""),
+            )
+    return None
+
+
 def _on_machine_base(project: Project) -> set[int]:
     return {row[0] for row in project.database.read("SELECT image_id FROM machine_base")}
 
@@ -177,6 +198,7 @@ class PropagationJob(Job):
                 "category": self._request.category,
                 "references": list(self._request.references),
                 "options": self._request.options,
+                "keep_human_pixels": self._request.keep_human_pixels,
             }
             self.batch = self._project.batches.begin("propagation", "Propagate", details)
         except CoordError as error:

@@ -28,7 +28,6 @@ class Flows(QObject):
         super().__init__(window)
         self._window = window
         self._context = window.context
-        self._last_request: PropagationRequest | None = None
         self._context.jobs.finished.connect(self._job_finished)
 
     # -- propagation -------------------------------------------------------------------------------
@@ -63,7 +62,6 @@ class Flows(QObject):
         if workspace is None:
             return None
         workspace.session.flush()
-        self._last_request = request
         job = start_propagation(workspace.session, self._context.engine, self._context.jobs, request)
         self._window.show_dock("jobs")
         return job
@@ -72,10 +70,13 @@ class Flows(QObject):
         """Repeat the last propagation with the references there are now; human work stays."""
         from dataclasses import replace
 
+        from app.services.propagation import last_request
+
         workspace = self._window.workspace
         if workspace is None:
             return
-        if self._last_request is None:
+        last = last_request(workspace.project)
+        if last is None:
             self.ask_propagate()
             return
         references = tuple(workspace.project.references())
@@ -83,7 +84,7 @@ class Flows(QObject):
         if not references:
             self._window.say(tr("There is no reference yet"))
             return
-        self.propagate(replace(self._last_request, references=references, queries=queries))
+        self.propagate(replace(last, references=references, queries=queries))
 
     def undo_last_batch(self) -> None:
         """Take back the newest propagation, import or merge."""

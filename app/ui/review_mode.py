@@ -54,6 +54,7 @@ class ReviewMode(QObject):
         self.link = LinkedCursor(context.engine, self)
         self._linked: tuple[str, int, int] | None = None
         self._ready = False
+        self._at: tuple[int, int] | None = None
         self._make_query_pane(canvas)
         self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
         self._reload.timeout.connect(self._reload_queue)
@@ -83,7 +84,7 @@ class ReviewMode(QObject):
         self.link.ready.connect(self._link_ready)
         self.link.failed.connect(self._link_failed)
         self.link.matched.connect(self.pane.show_match)
-        self._canvas.left.connect(self.pane.clear_match)
+        self._canvas.left.connect(self.leave)
 
     @property
     def is_active(self) -> bool:
@@ -168,6 +169,7 @@ class ReviewMode(QObject):
         if wanted == self._linked:
             return
         self._linked, self._ready = wanted, False
+        self.pane.clear_match()  # what glows belongs to the image before
         self.pane.show_link(tr("Linking…"), ready=False)
         project = self._session.project
         sizes = {row.id: (row.width, row.height) for row in project.rows([query, reference])}
@@ -189,16 +191,24 @@ class ReviewMode(QObject):
     def _link_ready(self, ready: bool) -> None:
         self._ready = ready
         self.pane.show_link(tr("Linked: move over the query") if ready else "", ready=ready)
+        if ready and self._at is not None:
+            self.hover(*self._at)
 
     def _link_failed(self, reason: str) -> None:
-        self._ready = False
+        self._ready, self._linked = False, None  # looking again asks again
         self.pane.show_link(tr("The cursors cannot be linked"), ready=False)
         self.said.emit(reason)
 
     def hover(self, column: int, row: int) -> None:
         """Let the match of a query pixel glow on the reference."""
+        self._at = (column, row)
         if self.is_active and self._ready:
             self.link.hover(column, row)
+
+    def leave(self) -> None:
+        """Let nothing glow: the cursor is over no pixel of the query."""
+        self._at = None
+        self.pane.clear_match()
 
     def refresh_icons(self) -> None:
         """Follow the theme."""

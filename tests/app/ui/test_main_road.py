@@ -146,8 +146,36 @@ def test_the_cursor_glows_on_the_reference(desk: Desk) -> None:
     assert marker is not None
     # the fake engine links equal positions: the glow must stand on the same pixel's centre
     assert (marker.x, marker.y) == pytest.approx((100.5, 60.5), abs=0.51)
+    # the next image has another match for the cursor that did not move
+    links = len(desk.engine.linked)
+    desk.press(Qt.Key.Key_Return)
+    desk.wait(lambda: workspace.canvas.has_image and len(desk.engine.linked) > links)
+    desk.wait(lambda: workspace.review._ready)
+    assert workspace.review.pane.view.marker is not None
+    assert workspace.review.pane.view.marker is not marker
     workspace.canvas.left.emit()
     assert workspace.review.pane.view.marker is None
+
+
+def test_propagating_again_after_a_restart_asks_nothing(desk: Desk) -> None:
+    desk.window.open_sample()
+    workspace = desk.workspace
+    desk.wait(lambda: workspace.canvas.has_image)
+    desk.wait(lambda: workspace.browser.model.rowCount() == 24)
+    propagate(desk)
+    folder = workspace.project.images_folder
+    model = workspace.project.runs()[0].details["model"]
+    desk.window.actions_by_id["file.close"].trigger()
+    project = desk.open(folder).project
+    second = int(project.ids("status:propagated")[0])
+    project.set_status([second], Status.REFERENCE)
+    desk.window.flows.propagate_again()
+    desk.wait(lambda: not desk.running.jobs.is_busy)
+    desk.wait(lambda: len([r for r in project.runs() if r.kind == "propagation"]) == 2)
+    newest = project.runs()[0].details
+    assert newest["model"] == model
+    assert newest["category"] == "figures"
+    assert second in newest["references"]
 
 
 def test_no_turn_of_the_event_loop_works_long_during_a_propagation(desk: Desk) -> None:
