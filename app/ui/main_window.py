@@ -39,6 +39,17 @@ from app.ui.workspace import Workspace
 _NOTE_MS = 8000
 
 
+_WISHED = QSize(1440, 900)
+_LEAST = QSize(880, 560)
+_FRAME = QSize(16, 48)
+"""Room for the title bar and the borders that the desktop draws around the window."""
+
+
+def _first_size(screen: QSize) -> QSize:
+    """Return the size of a window that fits on the screen with its frame."""
+    return _WISHED.boundedTo(screen - _FRAME).expandedTo(_LEAST)
+
+
 class MainWindow(QMainWindow):
     """The one window of the application."""
 
@@ -50,8 +61,8 @@ class MainWindow(QMainWindow):
         self.setObjectName("main")
         self.setAcceptDrops(True)
         self.setDockNestingEnabled(True)
-        self.resize(1440, 900)
-        self.setMinimumSize(QSize(880, 560))
+        self.setMinimumSize(_LEAST)
+        self.resize(_first_size(self.screen().availableSize()))
         self.actions_by_id = ActionRegistry(self)
         self.actions_by_id.set_keys(keymap(context.settings.get("keys.preset"), self.own_keys()))
         self.flows = Flows(self)
