@@ -13,8 +13,12 @@ import numpy.typing as npt
 
 from coordgan_core.metrics import CalibrationError
 
-FEATURES = ("moved", "refined", "reliability")
-"""Logits of: the label's probability if the map errs a little; after refinement; the map's reliability."""
+FEATURES = ("moved", "refined", "reliability", "agreement")
+"""Logits of: the label's probability if the map errs a little; after refinement; the map's reliability.
+
+Last, the second times how well the query agrees with the reference that was aligned with it, 0 to 1: where
+images are alike, the same probability is right more often.
+"""
 _LIMIT = 6.0
 _PIXELS_PER_IMAGE = 400.0
 
@@ -23,13 +27,13 @@ _PIXELS_PER_IMAGE = 400.0
 class Calibration:
     """Logistic map from `FEATURES` to confidence (Platt 1999), and the error its first feature allows for.
 
-    The defaults are a prior, fitted on faces; `fit` starts from them.
+    The defaults are a prior, fitted on faces, X-rays and drawn figures together; `fit` starts from them.
     """
 
     position_sigma: float = 0.06
     """Standard error of correspondence maps, in canonical units."""
-    weights: tuple[float, ...] = (0.12, 0.33, 0.0)
-    intercept: float = 0.0
+    weights: tuple[float, ...] = (0.12, 0.45, 0.33, 0.27)
+    intercept: float = 0.17
     references: int = 1
     """References that were fused when it was fitted."""
     ece: float = math.nan
@@ -38,7 +42,7 @@ class Calibration:
     """Images it was fitted on."""
 
     def apply(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the confidence ``[...]`` of features ``[3, ...]``, 0 to 1."""
+        """Return the confidence ``[...]`` of features ``[4, ...]``, 0 to 1."""
         z = np.tensordot(np.asarray(self.weights, np.float32), _clip(features), 1) + np.float32(
             self.intercept
         )
@@ -92,7 +96,7 @@ def logit(probability: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Example:
-    """An image whose truth is known: features ``[3, N]``, and whether the labels are right, ``[N]``."""
+    """An image whose truth is known: features ``[4, N]``, and whether the labels are right, ``[N]``."""
 
     features: npt.NDArray[np.float32]
     correct: npt.NDArray[np.bool_]

@@ -3,7 +3,7 @@
 What makes a propagated label wrong is, above all, a correspondence map that is off by a few pixels. So the
 main score of a pixel is the probability of its label when its position errs by the calibrated amount: the
 atlas blurred by that error. The refined probability and the network's own reliability come beside it, and
-`calibration` turns the three into a confidence.
+`calibration` turns them into a confidence.
 """
 
 from __future__ import annotations
@@ -51,18 +51,21 @@ def features(
     refined: npt.NDArray[np.float32],
     moved: npt.NDArray[np.float32],
     reliability: npt.NDArray[np.float32],
+    agreement: float = 0.0,
 ) -> npt.NDArray[np.float32]:
-    """Return the features ``[3, H, W]`` of a label map's pixels (`calibration.FEATURES`).
+    """Return the features ``[4, H, W]`` of a label map's pixels (`calibration.FEATURES`).
 
     Args:
         labels: Channel index of the label of each pixel, ``[H, W]``.
         refined: Refined soft labels, ``[K, H, W]``.
         moved: Sample of a `BlurredAtlas`, ``[K, H, W]``.
         reliability: Of the correspondence map, ``[H, W]``.
+        agreement: Of the query with the reference that was aligned with it, 0 to 1; 0 without alignment.
     """
     index = labels[None].astype(np.int64)
     own = [np.take_along_axis(values, index, 0)[0] for values in (moved, refined)]
-    return np.stack([logit(own[0]), logit(own[1]), logit(reliability)])
+    position, colour = logit(own[0]), logit(own[1])
+    return np.stack([position, colour, logit(reliability), np.float32(agreement) * colour])
 
 
 def image_score(confidence: npt.NDArray[Any], labels: npt.NDArray[np.uint8]) -> float:

@@ -104,6 +104,21 @@ class Propagated:
     """Classes at which the refinement's safeguard stepped in."""
 
 
+@dataclass(frozen=True)
+class _Located:
+    """Where an image's pixels lie, at working size.
+
+    Attributes:
+        correspondence: Correspondence map ``[2, s, s]``, aligned where that helped.
+        reliability: Of the map, ``[s, s]``.
+        agreement: Of the image with the reference aligned with it, 0 to 1; 0 without alignment.
+    """
+
+    correspondence: Tensor
+    reliability: Tensor
+    agreement: float
+
+
 class Propagator:
     """References splatted into an atlas, ready to label any number of queries; see `propagate_labels`."""
 
@@ -151,11 +166,11 @@ class Propagator:
         own = self._own_labels(image)
         if own is not None:
             return Propagated(index, own, np.ones(own.shape, np.float32), 1.0, own)
-        correspondence, reliability = self._located(image, analysis, self._aligners)
-        refined, raw = self._refined(correspondence, image, self.atlas)
+        located = self._located(image, analysis, self._aligners)
+        refined, raw = self._refined(located.correspondence, image, self.atlas)
         soft = self._at_work_size(refined)
         channels = soft.argmax(0).astype(np.uint8)
-        values = self._features(self._blurred, soft, channels, correspondence, reliability)
+        values = self._features(self._blurred, soft, channels, located)
         small = self.calibration.apply(values)
         return Propagated(
             index,
@@ -168,21 +183,20 @@ class Propagator:
 
     def example(self, image: Image, labels: LabelMap, analysis: Analysis) -> Example:
         """Label an image whose labels are known, and return what a calibration is fitted to."""
-        correspondence, reliability = self._located(image, analysis, self._aligners)
-        return self._example(labels, image, correspondence, reliability, self.atlas, self._blurred)
+        located = self._located(image, analysis, self._aligners)
+        return self._example(labels, image, located, self.atlas, self._blurred)
 
     def _example(
         self,
         labels: LabelMap,
         image: Image,
-        correspondence: Tensor,
-        reliability: Tensor,
+        located: _Located,
         atlas: LabelAtlas,
         blurred: BlurredAtlas,
     ) -> Example:
-        soft = self._at_work_size(self._refined(correspondence, image, atlas)[0])
+        soft = self._at_work_size(self._refined(located.correspondence, image, atlas)[0])
         channels = soft.argmax(0).astype(np.uint8)
-        values = self._features(blurred, soft, channels, correspondence, reliability)
+        values = self._features(blurred, soft, channels, located)
         truth = resize_labels(labels, self._size, self._size)
         right = np.asarray(self.classes, np.uint8)[channels] == truth
         # neighbours say the same: a fifth of the pixels tells as much
@@ -221,25 +235,23 @@ class Propagator:
         blurred: BlurredAtlas,
         soft: npt.NDArray[np.float32],
         channels: npt.NDArray[np.uint8],
-        correspondence: Tensor,
-        reliability: Tensor,
+        located: _Located,
     ) -> npt.NDArray[np.float32]:
-        moved = blurred.sample(correspondence[None])[0].numpy()
-        return features(channels, soft, moved, reliability.numpy())
+        moved = blurred.sample(located.correspondence[None])[0].numpy()
+        return features(channels, soft, moved, located.reliability.numpy(), located.agreement)
 
-    def _located(
-        self, image: Image, analysis: Analysis, aligners: Sequence[Aligner]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the correspondence map ``[2, s, s]`` and its reliability ``[s, s]`` at working size."""
-        correspondence = self._grown(analysis.map)
-        if aligners:
-            likest = aligners[0]
-            if len(aligners) > 1:  # aligning with one is enough, and with all would be slow
-                likest = max(aligners, key=lambda aligner: aligner.likeness(analysis.map, image))
-            aligned = likest.align(analysis.map, image)
-            if aligned.accepted:
-                correspondence = self._grown(aligned.correspondence)
-        return correspondence, self._enlarged(analysis.reliability)
+    def _located(self, image: Image, analysis: Analysis, aligners: Sequence[Aligner]) -> _Located:
+        reliability = self._enlarged(analysis.reliability)
+        if not aligners:
+            return _Located(self._grown(analysis.map), reliability, 0.0)
+        likest = aligners[0]
+        if len(aligners) > 1:  # aligning with one is enough, and with all would be slow
+            likest = max(aligners, key=lambda aligner: aligner.likeness(analysis.map, image))
+        aligned = likest.align(analysis.map, image)
+        chosen = aligned.correspondence if aligned.accepted else analysis.map
+        low, full = likest.config.trust
+        agreement = float(np.clip((aligned.after - low) / (full - low), 0.0, 1.0))
+        return _Located(self._grown(chosen), reliability, agreement)
 
     def _grown(self, correspondence: Tensor) -> Tensor:
         return coords.resize_map(correspondence[None], self._size, self._size)[0]
@@ -286,11 +298,9 @@ class Propagator:
         for i, (reference, analysis) in enumerate(zip(references, analyses, strict=True)):
             others = self._merged(part for j, part in enumerate(parts) if j != i)
             aligners = [aligner for j, aligner in enumerate(self._aligners) if j != i]
-            correspondence, reliability = self._located(reference.image, analysis, aligners)
+            located = self._located(reference.image, analysis, aligners)
             blurred = BlurredAtlas(others, start.position_sigma)
-            examples.append(
-                self._example(reference.labels, reference.image, correspondence, reliability, others, blurred)
-            )
+            examples.append(self._example(reference.labels, reference.image, located, others, blurred))
         fitted = fit(examples, dataclasses.replace(start, references=len(references) - 1))
         return dataclasses.replace(fitted, references=len(references))
 

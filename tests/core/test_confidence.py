@@ -18,12 +18,12 @@ def made_examples(seed, count=4, temperature=0.4):
     for _ in range(count):
         raw = rng.normal(1.0, 2.0, 4000).astype(np.float32)
         right = rng.random(4000) < 1 / (1 + np.exp(-temperature * raw))
-        examples.append(Example(np.stack([raw, np.zeros_like(raw), np.zeros_like(raw)]), right))
+        examples.append(Example(np.stack([raw, *[np.zeros_like(raw)] * 3]), right))
     return examples
 
 
 def test_fitting_repairs_overconfident_scores_on_other_images():
-    start = Calibration(weights=(1.0, 0.0, 0.0))
+    start = Calibration(weights=(1.0, 0.0, 0.0, 0.0), intercept=0.0)
     fitted = fit(made_examples(0), start)
     fresh = made_examples(1)
     assert expected_error(start, fresh) > 0.1
@@ -52,7 +52,7 @@ def test_a_calibration_survives_json_and_nonsense():
 
 
 def test_several_references_deserve_more_trust_but_not_without_end():
-    certain = np.full((3, 1), 3.0, np.float32)
+    certain = np.full((4, 1), 3.0, np.float32)
     trust = [Calibration().for_references(n).apply(certain)[0] for n in (1, 2, 3, 9)]
     assert trust[0] < trust[1] < trust[2] == trust[3]
     assert Calibration().for_references(3).for_references(1).weights == pytest.approx(Calibration().weights)
@@ -78,11 +78,13 @@ def test_a_blurred_atlas_doubts_what_lies_near_a_border():
 def test_features_read_the_label_of_each_pixel():
     labels = np.array([[0, 1]], np.uint8)
     soft = np.array([[[0.9, 0.3]], [[0.1, 0.7]]], np.float32)
-    found = features(labels, soft, soft[::-1], np.full((1, 2), 0.5, np.float32))
+    found = features(labels, soft, soft[::-1], np.full((1, 2), 0.5, np.float32), agreement=0.5)
+    refined = logit(np.array([0.9, 0.7]))
     assert found[:, 0].tolist() == [
         pytest.approx(logit(np.array([0.1, 0.3])).tolist()),
-        pytest.approx(logit(np.array([0.9, 0.7])).tolist()),
+        pytest.approx(refined.tolist()),
         pytest.approx([0, 0]),
+        pytest.approx((0.5 * refined).tolist()),
     ]
 
 

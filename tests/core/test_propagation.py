@@ -11,6 +11,7 @@ from PIL import Image
 
 from coordgan_core import coords
 from coordgan_core.atlas import AtlasConfig
+from coordgan_core.calibration import Calibration
 from coordgan_core.errors import DataError, LabelError
 from coordgan_core.flow import AlignConfig
 from coordgan_core.labels import LabelClasses, read_label_map, write_label_map
@@ -67,7 +68,9 @@ def test_labels_arrive_on_images_of_any_size(size):
 
 def test_confidence_is_low_at_borders_and_high_inside():
     image, labels = picture(96, 96, (0.1, 0.0))
-    event = list(propagate_labels(predictor(), [reference()], [image], options=SMALL))[1]
+    by_position = Calibration(weights=(0.5, 0.2, 0.0, 0.0), intercept=0.0)
+    events = propagate_labels(predictor(), [reference()], [image], options=SMALL, calibration=by_position)
+    event = list(events)[1]
     assert labels[70, 48] == 1
     assert event.confidence[70, 48] > event.confidence[17:22, 48].min() + 0.05
 

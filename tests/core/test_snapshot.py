@@ -72,7 +72,7 @@ def test_storing_a_calibration_changes_nothing_else(tmp_path, half):
     save_model(path, Tiny(ModelConfig()), CARD, half=half)
     assert math.isnan(load_calibration(path).ece)  # the prior
     before, data = split(path)
-    fitted = Calibration(weights=(0.1, 0.2, 0.3), intercept=-1.0, ece=0.02, images=5)
+    fitted = Calibration(weights=(0.1, 0.2, 0.3, 0.4), intercept=-1.0, ece=0.02, images=5)
     store_calibration(path, fitted)
     after, same_data = split(path)
     assert same_data == data
