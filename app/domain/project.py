@@ -422,8 +422,12 @@ class Project:
         if self.recovered:
             plural = "" if self.recovered == 1 else "s"
             self.note = f"{self.recovered} stroke{plural} recovered from the last session"
-        if problems:
-            self.note = "; ".join(filter(None, [self.note, *problems[:3]]))
+        notes = [self.note]
+        for run in self.batches.close_cut_off():
+            if run.images and run.kind != "status":
+                plural = "" if run.images == 1 else "s"
+                notes.append(f"“{run.text}” was cut off after {run.images} image{plural}")
+        self.note = "; ".join(filter(None, [*notes, *problems[:3]]))
         self.store.prune()
 
 

@@ -112,6 +112,13 @@ class Batches:
                 (time.time(), json.dumps(merged), batch),
             )
 
+    def close_cut_off(self) -> list[RunRow]:
+        """Close the batches that a crash has cut off, so that they can be undone, and return them."""
+        cut_off = [run for run in self.runs() if run.finished is None]
+        for run in cut_off:
+            self.finish(run.id, {"cut_off": True})
+        return cut_off
+
     def runs(self, limit: int = 200) -> list[RunRow]:
         """Return the latest batches, newest first."""
         rows = self._db.read(
