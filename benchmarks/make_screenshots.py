@@ -22,7 +22,8 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 from app import launch
-from app.services.engine import Answer, EngineClient, ModelInfo
+from app.services.engine import Answer, EngineClient
+from app.services.models import ModelInfo
 from app.services.propagation import PropagationRequest
 from coordgan_core.engine.protocol import Reply
 

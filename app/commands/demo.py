@@ -119,9 +119,10 @@ def propagate(sample: Sample, out: Path) -> dict[str, int]:
 def make_project(sample: Sample, result: Path) -> None:
     """Put the reference and the results into a project of the sample's images, for the window; once only."""
     from app.domain.classes import ClassTable, LabelClass
-    from app.domain.project import Project, find_project
+    from app.domain.place import find_project
+    from app.domain.project import Project
     from app.domain.status import Status
-    from app.domain.storage.batches import Result
+    from app.domain.storage.batch_rows import Result
     from coordgan_core.labels import LabelClasses, read_confidence, read_label_map
 
     if find_project(sample.images) is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -32,9 +31,11 @@ from app.domain.classes import (
 )
 from app.domain.edits import Edit, LabelMap
 from app.domain.palette import hex_color, parse_color
+from app.domain.place import FOLDER, find_project, images_of, relative, why_not_ours
 from app.domain.search import Query, parse
 from app.domain.status import Origin, Status
-from app.domain.storage.batches import Batches, Exchange, Result, RunRow, damaged
+from app.domain.storage.batch_rows import Exchange, Result, RunRow, damaged
+from app.domain.storage.batches import Batches
 from app.domain.storage.database import Database
 from app.domain.storage.index import ImageIndex, ImageRow, Sort
 from app.domain.storage.label_store import Commit, LabelStore
@@ -43,7 +44,6 @@ from coordgan_core.errors import CoordError, DataError, LabelError
 from coordgan_core.files import write_json
 from coordgan_core.labels import LabelClasses
 
-FOLDER = ".coordlabel"
 DATABASE = "project.sqlite"
 
 __all__ = [
@@ -88,7 +88,7 @@ class Project:
         if read_only:
             self.read_only_reason = "opened for reading only"
         elif not self._lock.acquire():
-            self.read_only_reason = _why_not_ours(self._lock, folder)
+            self.read_only_reason = why_not_ours(self._lock, folder)
         try:
             self.database = Database(folder / DATABASE, read_only=self.read_only)
             self.index = ImageIndex(self.database)
@@ -122,9 +122,9 @@ class Project:
         if not (place / "project.json").exists():
             inside = place.parent == images and place.name == FOLDER
             write_json(
-                place / "project.json", {"format": 1, "images": ".." if inside else _relative(images, place)}
+                place / "project.json", {"format": 1, "images": ".." if inside else relative(images, place)}
             )
-        return cls(_images_of(place), place)
+        return cls(images_of(place), place)
 
     @classmethod
     def open(cls, path: str | Path, *, read_only: bool = False) -> Project:
@@ -136,7 +136,7 @@ class Project:
         place = find_project(path)
         if place is None:
             raise DataError(f"there is no project in {path}", remedy="create one for this folder of images")
-        return cls(_images_of(place), place, read_only=read_only)
+        return cls(images_of(place), place, read_only=read_only)
 
     @classmethod
     def open_or_create(cls, path: str | Path) -> Project:
@@ -429,39 +429,6 @@ class Project:
                 notes.append(f"“{run.text}” was cut off after {run.images} image{plural}")
         self.note = "; ".join(filter(None, [*notes, *problems[:3]]))
         self.store.prune()
-
-
-def find_project(path: str | Path) -> Path | None:
-    """Return the project folder of an images folder, project folder or file in one; None if there is none."""
-    path = Path(path).expanduser().absolute()
-    places = [path, path / FOLDER, path.parent if path.is_file() else path]
-    return next((p for p in places if (p / "project.json").exists()), None)
-
-
-def _images_of(place: Path) -> Path:
-    try:
-        content: Any = json.loads((place / "project.json").read_text(encoding="utf-8"))
-        images = Path(os.path.normpath(place / str(content["images"])))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{place / 'project.json'} is damaged ({error})",
-            expected="a project file that names its images folder",
-            remedy='write {"format": 1, "images": "PATH"} into it',
-        ) from error
-    return images
-
-
-def _relative(images: Path, place: Path) -> str:
-    try:
-        return Path(os.path.relpath(images, place)).as_posix()
-    except ValueError:  # another drive
-        return str(images)
-
-
-def _why_not_ours(lock: ProjectLock, folder: Path) -> str:
-    if not os.access(folder, os.W_OK):
-        return f"the folder {folder} cannot be written to"
-    return f"it is open in {lock.owner()}"
 
 
 def table_to_json(table: ClassTable) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from app.domain.project import FOLDER, Project
+from app.domain.place import FOLDER
+from app.domain.project import Project
 from app.domain.status import Status
 
 

@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.domain.classes import ClassChange
 from app.domain.project import Project, ScanProgress
 from app.domain.status import Status
-from app.domain.storage.batches import Exchange
+from app.domain.storage.batch_rows import Exchange
 from app.services.document import Document
 from app.services.jobs import JobControl, JobProgress, JobRunner, ThreadJob
 from app.services.label_cache import LabelCache

@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 from app.domain.classes import ClassTable
-from app.services.engine import LinkedCursor
+from app.services.linked_cursor import LinkedCursor
 from app.services.session import Changes, Session
 from app.services.tasks import Worker
 from app.ui.actions import ActionRegistry

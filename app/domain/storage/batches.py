@@ -13,7 +13,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,66 +20,23 @@ import numpy.typing as npt
 
 from app.domain.edits import LabelMap, pack_labels, unpack_labels
 from app.domain.status import Origin, Status
+from app.domain.storage.batch_rows import (
+    Exchange,
+    Result,
+    RunRow,
+    around_corrections,
+    class_scores,
+    expect,
+    loaded,
+    machine_base,
+    set_class_scores,
+    set_machine_base,
+)
 from app.domain.storage.database import Database
 from app.domain.storage.label_store import LabelStore, is_protected, state_of
-from coordgan_core.errors import CoordError, DataError, LabelError
+from coordgan_core.errors import CoordError, LabelError
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """One batch of the past.
-
-    Args:
-        id: Its number.
-        kind: ``propagation``, ``import``, ``classes`` or ``status``.
-        text: Its name in the history.
-        created: Seconds since 1970.
-        finished: Seconds since 1970; None while it goes on, or if it was cut off.
-        undone: Whether it has been taken back.
-        images: How many images it changed.
-        details: What else is known: model, references, options, errors.
-    """
-
-    id: int
-    kind: str
-    text: str
-    created: float
-    finished: float | None
-    undone: bool
-    images: int
-    details: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a machine found for one image.
-
-    Args:
-        labels: ``uint8 [H, W]``, in the image's size.
-        confidence: ``float32 [H, W]`` in [0, 1], or None.
-        score: Confidence of the whole image in [0, 1].
-        class_scores: Confidence of each class.
-        note: What a person should know.
-    """
-
-    labels: LabelMap
-    confidence: npt.NDArray[np.float32] | None = None
-    score: float | None = None
-    class_scores: dict[int, float] = field(default_factory=dict)
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """Progress of a batch: images changed, left alone because of later work, done and in all; which batch."""
-
-    exchanged: tuple[int, ...]
-    kept: int
-    done: int
-    total: int
-    batch: int = 0
 
 
 class Batches:
@@ -106,7 +62,7 @@ class Batches:
         """Close a batch, adding to its details."""
         with self._db.write() as connection:
             row = connection.execute("SELECT details FROM batches WHERE id = ?", (batch,)).fetchone()
-            merged = {**_loaded(row[0] if row else "{}"), **(details or {})}
+            merged = {**loaded(row[0] if row else "{}"), **(details or {})}
             connection.execute(
                 "UPDATE batches SET finished = ?, details = ? WHERE id = ?",
                 (time.time(), json.dumps(merged), batch),
@@ -127,7 +83,7 @@ class Batches:
             "FROM batches b ORDER BY b.id DESC LIMIT ?",
             (limit,),
         )
-        return [RunRow(r[0], r[1], r[2], r[3], r[4], bool(r[5]), r[7], _loaded(r[6])) for r in rows]
+        return [RunRow(r[0], r[1], r[2], r[3], r[4], bool(r[5]), r[7], loaded(r[6])) for r in rows]
 
     def claim(self, image_id: int, revision: int) -> bool:
         """Reserve an image for a person's stroke; False if its label map is no longer at ``revision``."""
@@ -202,10 +158,10 @@ class Batches:
             state = state_of(connection, image_id)
             labels, status, depth = result.labels, Status.PROPAGATED, 0
             if is_protected(Status(state["status"]), state["depth"]):
-                base = _base(connection, image_id)
+                base = machine_base(connection, image_id)
                 if not refresh_edited or base is None or state["status"] != Status.EDITED:
                     return False
-                labels = _around_corrections(self._store.read(image_id), unpack_labels(base), labels)
+                labels = around_corrections(self._store.read(image_id), unpack_labels(base), labels)
                 status, depth = Status.EDITED, state["depth"]
             self._keep(connection, batch, image_id, state)
             sequence = self._store.replace(
@@ -220,12 +176,12 @@ class Batches:
                 run_id=batch,
                 depth=depth,
             )
-            _set_base(connection, image_id, pack_labels(result.labels) if depth else None)
+            set_machine_base(connection, image_id, pack_labels(result.labels) if depth else None)
             connection.executemany(
                 "UPDATE image_classes SET confidence = ? WHERE image_id = ? AND class_id = ?",
                 [(score, image_id, c) for c, score in result.class_scores.items()],
             )
-            _expect(connection, batch, image_id, status.value, sequence, depth)
+            expect(connection, batch, image_id, status.value, sequence, depth)
         return True
 
     def write_failure(self, batch: int, image_id: int, message: str) -> bool:
@@ -239,7 +195,7 @@ class Batches:
                 "UPDATE images SET status = ?, note = ? WHERE id = ?",
                 (Status.FAILED.value, message, image_id),
             )
-            _expect(connection, batch, image_id, Status.FAILED.value, state["history_from"], state["depth"])
+            expect(connection, batch, image_id, Status.FAILED.value, state["history_from"], state["depth"])
         return True
 
     def write_labels(
@@ -268,8 +224,8 @@ class Batches:
                     "run_id": batch,
                 }
                 sequence = self._store.replace(connection, image_id, labels, "import", **changes)
-                _set_base(connection, image_id, None)
-                _expect(connection, batch, image_id, status.value, sequence, 0)
+                set_machine_base(connection, image_id, None)
+                expect(connection, batch, image_id, status.value, sequence, 0)
         finally:
             self._leave(image_id)
         self._flush([image_id])
@@ -298,13 +254,13 @@ class Batches:
                 return False
             state = state_of(connection, image_id)
             self._keep(connection, batch, image_id, state)
-            base = _base(connection, image_id)
-            scores = _class_scores(connection, image_id)
+            base = machine_base(connection, image_id)
+            scores = class_scores(connection, image_id)
             sequence = self._store.replace(connection, image_id, new, "classes", depth=state["depth"])
-            _set_class_scores(connection, image_id, scores)
+            set_class_scores(connection, image_id, scores)
             if base is not None:
-                _set_base(connection, image_id, pack_labels(table[unpack_labels(base)]))
-            _expect(connection, batch, image_id, state["status"], sequence, state["depth"])
+                set_machine_base(connection, image_id, pack_labels(table[unpack_labels(base)]))
+            expect(connection, batch, image_id, state["status"], sequence, state["depth"])
         return True
 
     def set_status(self, batch: int, ids: Iterable[int], status: Status) -> list[int]:
@@ -317,7 +273,7 @@ class Batches:
                     continue
                 self._keep(connection, batch, image_id, state, replaces=False)
                 connection.execute("UPDATE images SET status = ? WHERE id = ?", (status.value, image_id))
-                _expect(connection, batch, image_id, status.value, state["history_from"], state["depth"])
+                expect(connection, batch, image_id, status.value, state["history_from"], state["depth"])
                 changed.append(image_id)
         return changed
 
@@ -360,9 +316,9 @@ class Batches:
             "WHERE batch_id = ? AND image_id = ?",
             (batch, image_id),
         ).fetchone()
-        replaces, labels, base, other = bool(item[0]), item[1], item[2], _loaded(item[3])
+        replaces, labels, base, other = bool(item[0]), item[1], item[2], loaded(item[3])
         present = state_of(connection, image_id)
-        if _loaded(item[4]) != [present["status"], present["history_from"], present["depth"]]:
+        if loaded(item[4]) != [present["status"], present["history_from"], present["depth"]]:
             return None
         scores = other.pop("class_scores", {})
         self._keep(connection, batch, image_id, present, replaces=replaces, anew=True)
@@ -376,12 +332,12 @@ class Batches:
             map_ = None if labels is None else unpack_labels(labels)
             state = {k: v for k, v in other.items() if k != "has_labels"}
             self._store.replace(connection, image_id, map_, "exchange", **state)
-            _set_class_scores(connection, image_id, scores)
-            _set_base(connection, image_id, base)
+            set_class_scores(connection, image_id, scores)
+            set_machine_base(connection, image_id, base)
         else:
             names = ", ".join(f"{k} = ?" for k in other)
             connection.execute(f"UPDATE images SET {names} WHERE id = ?", (*other.values(), image_id))
-        _expect(connection, batch, image_id, other["status"], history, other["depth"])
+        expect(connection, batch, image_id, other["status"], history, other["depth"])
         return replaces
 
     def _keep(
@@ -398,8 +354,8 @@ class Batches:
         labels = base = None
         if replaces:
             labels = pack_labels(self._store.read(image_id)) if state["has_labels"] else None
-            base = _base(connection, image_id)
-            state = {**state, "class_scores": _class_scores(connection, image_id)}
+            base = machine_base(connection, image_id)
+            state = {**state, "class_scores": class_scores(connection, image_id)}
         connection.execute(
             "INSERT INTO batch_items VALUES (?,?,?,?,?,?,'') ON CONFLICT DO UPDATE SET "
             "replaces=excluded.replaces, labels=excluded.labels, base=excluded.base, "
@@ -435,60 +391,3 @@ class Batches:
     def _leave(self, image_id: int) -> None:
         with self._claims_lock:
             self._writing.discard(image_id)
-
-
-def _loaded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise damaged(str(error)) from error
-
-
-def damaged(what: str) -> DataError:
-    """Return the error of a project database that holds nonsense."""
-    return DataError(
-        f"the project database is damaged ({what})",
-        expected="what this program has written",
-        remedy="rename project.sqlite and open the folder again: the label maps beside it are kept",
-    )
-
-
-def _expect(
-    connection: sqlite3.Connection, batch: int, image_id: int, status: str, history_from: int, depth: int
-) -> None:
-    connection.execute(
-        "UPDATE batch_items SET expected = ? WHERE batch_id = ? AND image_id = ?",
-        (json.dumps([status, history_from, depth]), batch, image_id),
-    )
-
-
-def _base(connection: sqlite3.Connection, image_id: int) -> bytes | None:
-    row = connection.execute("SELECT payload FROM machine_base WHERE image_id = ?", (image_id,)).fetchone()
-    return row[0] if row else None
-
-
-def _set_base(connection: sqlite3.Connection, image_id: int, payload: bytes | None) -> None:
-    connection.execute("DELETE FROM machine_base WHERE image_id = ?", (image_id,))
-    if payload is not None:
-        connection.execute("INSERT INTO machine_base VALUES (?,?)", (image_id, payload))
-
-
-def _class_scores(connection: sqlite3.Connection, image_id: int) -> dict[str, float]:
-    rows = connection.execute(
-        "SELECT class_id, confidence FROM image_classes WHERE image_id = ? AND confidence IS NOT NULL",
-        (image_id,),
-    )
-    return {str(c): s for c, s in rows}
-
-
-def _set_class_scores(connection: sqlite3.Connection, image_id: int, scores: dict[str, float]) -> None:
-    connection.executemany(
-        "UPDATE image_classes SET confidence = ? WHERE image_id = ? AND class_id = ?",
-        [(s, image_id, int(c)) for c, s in scores.items()],
-    )
-
-
-def _around_corrections(present: LabelMap, base: LabelMap, new: LabelMap) -> LabelMap:
-    """Return ``new`` with the pixels that a person had changed in ``base`` kept as they are."""
-    kept: LabelMap = np.where(present != base, present, new).astype(np.uint8)
-    return kept

@@ -17,7 +17,8 @@ from PySide6.QtWidgets import (
 )
 
 from app.domain.project import Project
-from app.services.engine import EngineClient, ModelInfo
+from app.services.engine import EngineClient
+from app.services.models import ModelInfo
 from app.services.propagation import PropagationRequest, propagation_targets
 from app.ui.dialogs.base import Dialog
 from app.ui.texts import duration, plural, tr

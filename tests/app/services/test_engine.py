@@ -12,8 +12,10 @@ from PySide6.QtCore import QTimer
 from app.domain.label_map import rectangle_region
 from app.domain.project import Project
 from app.domain.status import Status
-from app.services.engine import EngineClient, Matcher, ModelInfo
+from app.services.engine import EngineClient
 from app.services.jobs import JobRunner, JobState
+from app.services.linked_cursor import Matcher
+from app.services.models import ModelInfo
 from app.services.propagation import PropagationRequest, propagation_targets, start_propagation
 from app.services.session import Session
 from coordgan_core.engine.backend import FLOW_MODEL

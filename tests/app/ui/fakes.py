@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QTimer
 
-from app.services.engine import Answer, EngineClient, ModelInfo
+from app.services.engine import Answer, EngineClient
+from app.services.models import ModelInfo
 from coordgan_core.engine.protocol import Reply
 
 FIGURES = ModelInfo(

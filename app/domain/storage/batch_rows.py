@@ -1,0 +1,132 @@
+"""What a batch is made of: the values that go in and out, and the rows that keep them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.domain.edits import LabelMap
+from coordgan_core.errors import DataError
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One batch of the past.
+
+    Args:
+        id: Its number.
+        kind: ``propagation``, ``import``, ``classes`` or ``status``.
+        text: Its name in the history.
+        created: Seconds since 1970.
+        finished: Seconds since 1970; None while it goes on, or if it was cut off.
+        undone: Whether it has been taken back.
+        images: How many images it changed.
+        details: What else is known: model, references, options, errors.
+    """
+
+    id: int
+    kind: str
+    text: str
+    created: float
+    finished: float | None
+    undone: bool
+    images: int
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a machine found for one image.
+
+    Args:
+        labels: ``uint8 [H, W]``, in the image's size.
+        confidence: ``float32 [H, W]`` in [0, 1], or None.
+        score: Confidence of the whole image in [0, 1].
+        class_scores: Confidence of each class.
+        note: What a person should know.
+    """
+
+    labels: LabelMap
+    confidence: npt.NDArray[np.float32] | None = None
+    score: float | None = None
+    class_scores: dict[int, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Progress of a batch: images changed, left alone because of later work, done and in all; which batch."""
+
+    exchanged: tuple[int, ...]
+    kept: int
+    done: int
+    total: int
+    batch: int = 0
+
+
+def loaded(text: str) -> Any:
+    """Return what a column of JSON holds."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise damaged(str(error)) from error
+
+
+def damaged(what: str) -> DataError:
+    """Return the error of a project database that holds nonsense."""
+    return DataError(
+        f"the project database is damaged ({what})",
+        expected="what this program has written",
+        remedy="rename project.sqlite and open the folder again: the label maps beside it are kept",
+    )
+
+
+def expect(
+    connection: sqlite3.Connection, batch: int, image_id: int, status: str, history_from: int, depth: int
+) -> None:
+    """Note in what state a batch leaves an image: an exchange later looks whether it is still in it."""
+    connection.execute(
+        "UPDATE batch_items SET expected = ? WHERE batch_id = ? AND image_id = ?",
+        (json.dumps([status, history_from, depth]), batch, image_id),
+    )
+
+
+def machine_base(connection: sqlite3.Connection, image_id: int) -> bytes | None:
+    """Return the machine's label map below a person's corrections, packed; None where there is none."""
+    row = connection.execute("SELECT payload FROM machine_base WHERE image_id = ?", (image_id,)).fetchone()
+    return row[0] if row else None
+
+
+def set_machine_base(connection: sqlite3.Connection, image_id: int, payload: bytes | None) -> None:
+    """Keep the machine's label map below a person's corrections; None removes it."""
+    connection.execute("DELETE FROM machine_base WHERE image_id = ?", (image_id,))
+    if payload is not None:
+        connection.execute("INSERT INTO machine_base VALUES (?,?)", (image_id, payload))
+
+
+def class_scores(connection: sqlite3.Connection, image_id: int) -> dict[str, float]:
+    """Return the confidences of the classes of an image."""
+    rows = connection.execute(
+        "SELECT class_id, confidence FROM image_classes WHERE image_id = ? AND confidence IS NOT NULL",
+        (image_id,),
+    )
+    return {str(c): s for c, s in rows}
+
+
+def set_class_scores(connection: sqlite3.Connection, image_id: int, scores: dict[str, float]) -> None:
+    """Put the confidences of the classes of an image in place."""
+    connection.executemany(
+        "UPDATE image_classes SET confidence = ? WHERE image_id = ? AND class_id = ?",
+        [(s, image_id, int(c)) for c, s in scores.items()],
+    )
+
+
+def around_corrections(present: LabelMap, base: LabelMap, new: LabelMap) -> LabelMap:
+    """Return ``new`` with the pixels that a person had changed in ``base`` kept as they are."""
+    kept: LabelMap = np.where(present != base, present, new).astype(np.uint8)
+    return kept
