@@ -108,7 +108,9 @@ class Flows(QObject):
         if workspace is None:
             return
         workspace.session.flush()
-        dialog = ExportDialog(workspace.project, workspace.browser.selected_ids(), self._window)
+        dialog = ExportDialog(
+            workspace.project, workspace.browser.selected_ids(), workspace.worker, self._window
+        )
         if _accepted(dialog):
             project, ids, name, out = workspace.project, dialog.ids(), dialog.format_name, dialog.folder
             options = dialog.options
@@ -130,7 +132,7 @@ class Flows(QObject):
         if workspace is None:
             return
         workspace.session.flush()
-        dialog = ImportDialog(workspace.project, self._window)
+        dialog = ImportDialog(workspace.project, workspace.worker, self._window)
         if _accepted(dialog):
             project, session = workspace.project, workspace.session
             name, source, mapping = dialog.format_name, dialog.source, dialog.mapping

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPlainTextEdit, QWidget
 
-from app.domain.formats import FORMATS, ExportOptions
+from app.domain.formats import FORMATS, ExportOptions, ExportReport, ImportReport
 from app.domain.project import Project
+from app.services.tasks import Task, Worker
 from app.ui.dialogs.base import Dialog
 from app.ui.texts import plural, tr
 from app.ui.widgets.basics import Notice, button, column, label, row
@@ -36,11 +37,15 @@ def export_ranges(project: Project, selected: list[int]) -> Ranges:
 class ExportDialog(Dialog):
     """Format, place and range; below them what would be written and what the format cannot hold."""
 
-    def __init__(self, project: Project, selected: list[int], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, project: Project, selected: list[int], worker: Worker, parent: QWidget | None = None
+    ) -> None:
         super().__init__(
             tr("Export"), tr("Images stay where they are; only copies of the labels are written."), parent
         )
         self._project = project
+        self._worker = worker
+        self._looking: Task[ExportReport] | None = None
         self._ranges = export_ranges(project, selected)
         self.format = QComboBox()
         for name, each in FORMATS.items():
@@ -59,6 +64,8 @@ class ExportDialog(Dialog):
         for box in (self.format, self.range):
             box.currentIndexChanged.connect(self.check)
         self.out.editingFinished.connect(self.check)
+        self.copy_images.toggled.connect(self.check)
+        self.finished.connect(self._stop_looking)
         self._lay_out(browse)
         self.check()
 
@@ -110,15 +117,24 @@ class ExportDialog(Dialog):
             self.check()
 
     def check(self) -> None:
-        """Run dry: list the files and what would be lost."""
+        """Run dry in a worker: list the files and what would be lost."""
         from app.domain.formats import export_report
 
-        ids = self.ids()
-        try:
-            report = export_report(self._project, ids, self.format_name, self.folder)
-        except Exception as error:  # noqa: BLE001  whatever is wrong is said here, before anything is written
-            self._refuse(str(error))
-            return
+        self._stop_looking()
+        self.primary.setEnabled(False)
+        self.notice.show_text(tr("Looking what will be written…"), "info")
+        project, ids, name = self._project, self._ranges[self.range.currentIndex()][1], self.format_name
+        out, options = self.folder, self.options
+        self._looking = self._worker.run(
+            lambda: export_report(project, ids(), name, out, options), self._show, self._refuse
+        )
+
+    def _stop_looking(self) -> None:
+        """Have nobody told what was found for an older choice."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _show(self, report: ExportReport) -> None:
         if not report.images:
             self._refuse(tr("None of these images has labels yet."))
             return
@@ -147,13 +163,15 @@ class ExportDialog(Dialog):
 class ImportDialog(Dialog):
     """Format and place; below them what matches and what would be replaced."""
 
-    def __init__(self, project: Project, parent: QWidget | None = None) -> None:
+    def __init__(self, project: Project, worker: Worker, parent: QWidget | None = None) -> None:
         super().__init__(
             tr("Import labels"),
             tr("Labels that a person made in this project stay; the import can be undone."),
             parent,
         )
         self._project = project
+        self._worker = worker
+        self._looking: Task[str] | Task[ImportReport] | None = None
         self.mapping: Mapping[int, str] | None = None
         self.format = QComboBox()
         for name, each in FORMATS.items():
@@ -162,6 +180,7 @@ class ImportDialog(Dialog):
         self.path.setPlaceholderText(tr("Folder or file with labels"))
         self.notice = Notice(tr("Choose where the labels are."))
         self.path.editingFinished.connect(self._probe)
+        self.finished.connect(self._stop_looking)
         self.format.currentIndexChanged.connect(self.check)
         form = column(
             label(tr("From"), "section"),
@@ -195,24 +214,46 @@ class ImportDialog(Dialog):
             self._probe()
 
     def _probe(self) -> None:
-        """Choose the format that fits best and look."""
+        """Choose the format that fits best, and look."""
+        self._begin()
         if self.path.text():
-            best = max(FORMATS, key=lambda name: FORMATS[name].probe(self.source))
-            self.format.setCurrentIndex(self.format.findData(best))
-            self.check()
+            source = self.source
+            self._looking = self._worker.run(
+                lambda: max(FORMATS, key=lambda name: FORMATS[name].probe(source)), self._take, self._refuse
+            )
+
+    def _take(self, name: str) -> None:
+        self.format.blockSignals(True)
+        self.format.setCurrentIndex(self.format.findData(name))
+        self.format.blockSignals(False)
+        self.check()
 
     def check(self) -> None:
-        """Run dry: what matches, what is missing."""
+        """Run dry in a worker: what matches, what is missing."""
         from app.domain.formats import import_report
 
-        if not self.path.text():
-            return
-        try:
-            report = import_report(self._project, self.format_name, self.source)
-        except Exception as error:  # noqa: BLE001  said before anything is changed
-            self.primary.setEnabled(False)
-            self.notice.show_text(str(error), "bad")
-            return
+        self._begin()
+        if self.path.text():
+            project, name, source = self._project, self.format_name, self.source
+            self._looking = self._worker.run(
+                lambda: import_report(project, name, source), self._show, self._refuse
+            )
+
+    def _begin(self) -> None:
+        self._stop_looking()
+        self.primary.setEnabled(False)
+        text = tr("Looking what is there…") if self.path.text() else tr("Choose where the labels are.")
+        self.notice.show_text(text, "info")
+
+    def _stop_looking(self) -> None:
+        """Have nobody told what was found for an older choice."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _refuse(self, reason: str) -> None:
+        self.notice.show_text(reason, "bad")
+
+    def _show(self, report: ImportReport) -> None:
         self.mapping = report.mapping
         count = len(set(report.matched) - set(report.protected))
         lines = [plural(count, "{n} image gets labels", "{n} images get labels")]

@@ -107,10 +107,12 @@ def test_export_writes_what_its_dry_run_has_listed(desk: Desk, tmp_path: Path) -
     desk.window.open_sample()
     workspace = desk.workspace
     desk.wait(lambda: workspace.canvas.has_image)
-    dialog = ExportDialog(workspace.project, [], desk.window)
+    dialog = ExportDialog(workspace.project, [], workspace.worker, desk.window)
     dialog.out.setText(str(tmp_path / "out"))
     dialog.format.setCurrentIndex(dialog.format.findData("pascal-voc"))
     dialog.check()
+    assert not dialog.primary.isEnabled(), "nothing can be written before it is known what"
+    desk.wait(dialog.primary.isEnabled)
     listed = dialog.list.toPlainText().splitlines()
     assert listed
     list(formats.export(workspace.project, dialog.ids(), dialog.format_name, dialog.folder))

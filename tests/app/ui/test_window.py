@@ -258,6 +258,7 @@ def test_export_and_import_by_the_menus(
         if isinstance(dialog, ImportDialog):
             dialog.path.setText(str(out))
             dialog._probe()
+        desk.wait(lambda: dialog.primary.isEnabled())  # type: ignore[attr-defined]
         return dialog.primary.isEnabled()  # type: ignore[attr-defined,no-any-return]
 
     monkeypatch.setattr(flows, "_accepted", fill)
