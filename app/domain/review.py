@@ -128,8 +128,9 @@ def suggest_next(project: Project) -> Suggestion | None:
     """Return the image that a person should label next, None where there is nothing to gain.
 
     Before the first reference: the first image. Then rejected and failed images, in which propagation has
-    been seen to fail; then the propagated image that is less certain than all others: what it shows, the
-    references do not.
+    been seen to fail; then what the model of the last propagation suggests, which knows what images are
+    alike; then the propagated image that is less certain than all others: what it shows, the references
+    do not.
     """
     if not project.references():
         first = project.ids("-is:missing -is:failed")
@@ -144,7 +145,19 @@ def suggest_next(project: Project) -> Suggestion | None:
     queue = review_queue(project)
     if not queue.size:
         return None
+    suggested = _of_last_propagation(project)
+    if suggested is not None and suggested.image_id in queue:
+        return suggested
     row = project.row(int(queue[0]))
     if row.confidence is None:
         return Suggestion(row.id, "its labels have no confidence")
     return Suggestion(row.id, f"its labels are the least certain ones ({row.confidence:.0%})")
+
+
+def _of_last_propagation(project: Project) -> Suggestion | None:
+    """Return what the engine has suggested at the end of the newest propagation."""
+    newest = next((run for run in project.runs() if run.kind == "propagation" and not run.undone), None)
+    found = None if newest is None else newest.details.get("suggestion")
+    if not isinstance(found, dict) or not isinstance(found.get("image"), int):
+        return None
+    return Suggestion(found["image"], str(found.get("reason") or "the model suggests it"))

@@ -132,6 +132,7 @@ class PropagationJob(Job):
         self._names: dict[int, str] = {}
         self._started = 0.0
         self._after: Callable[[], None] | None = None
+        self._suggestion: object = None
         session.closing.connect(self.close)
 
     # --- what the list of jobs asks
@@ -286,7 +287,12 @@ class PropagationJob(Job):
     def _close_batch(self) -> None:
         if self.batch is None:
             return
-        details = {"taken": self._taken, "protected": self._protected, "failed": len(self._errors)}
+        details: dict[str, Any] = {
+            "taken": self._taken,
+            "protected": self._protected,
+            "failed": len(self._errors),
+            "suggestion": self._suggestion,
+        }
         try:
             self._project.batches.finish(self.batch, details)
         except CoordError as error:
@@ -352,8 +358,9 @@ class PropagationJob(Job):
             self._engine.cancel(self._call)
             self._call = None
 
-    def _on_done(self, _reply: Reply) -> None:
+    def _on_done(self, reply: Reply) -> None:
         self._call = None
+        self._suggestion = reply.data.get("suggestion")
         self._after = lambda: self._end(JobState.DONE, self._summary())
         self._finish_if_idle()
 

@@ -16,6 +16,7 @@ from coordgan_core.config import from_dict
 from coordgan_core.data.images import read_image
 from coordgan_core.engine.protocol import Request
 from coordgan_core.engine.server import Answer
+from coordgan_core.engine.suggestions import Codes
 from coordgan_core.errors import ConfigError, CoordError, LabelError
 from coordgan_core.labels import LabelMap
 
@@ -94,15 +95,15 @@ class LocalBackend:
         return {}, {"labels": refine(soft, pixels, classes=classes).labels}
 
     def _propagate(self, request: Request) -> Stream:
-        """Yield progress, and a result or an error for each query."""
+        """Yield progress, a result or an error for each query, and what to label next."""
         references = _references(request)
         queries = request.params.get("queries", [])
         if not isinstance(queries, list):
             raise ConfigError("the queries are no list", expected="a list of images")
         if _string(request.params, "model") == FLOW_MODEL:
-            predict, batch = _flow(references), 1
+            predict, batch, codes = _flow(references), 1, Codes()
         else:
-            predict, batch = self._by_model(request, references)
+            predict, batch, codes = self._by_model(request, references)
         done = failed = 0
         yield {"event": "progress", "done": 0, "total": len(queries)}, {}
         with ThreadPoolExecutor(1, thread_name_prefix="engine images") as pool:
@@ -112,13 +113,14 @@ class LocalBackend:
                         failed += 1
                         yield {"event": "error", "image": query.get("id"), "message": str(answer)}, {}
                     else:
+                        codes.take(query.get("id"), answer[0].get("score"))
                         yield {"event": "result", "image": query.get("id"), **answer[0]}, answer[1]
                     done += 1
                     yield {"event": "progress", "done": done, "total": len(queries)}, {}
-        return {"done": done, "failed": failed}, {}
+        return {"done": done, "failed": failed, "suggestion": codes.suggestion()}, {}
 
-    def _by_model(self, request: Request, references: Sequence[Reference]) -> tuple[Predict, int]:
-        """Return what propagates a batch by the model of a request, and the size of a good batch."""
+    def _by_model(self, request: Request, references: Sequence[Reference]) -> tuple[Predict, int, Codes]:
+        """Return what propagates a batch by a model, the size of a good batch, and where codes are kept."""
         from coordgan_core import propagation
         from coordgan_core.snapshot import load_calibration
 
@@ -132,11 +134,15 @@ class LocalBackend:
             calibration=load_calibration(_string(request.params, "model")),
         )
 
+        codes = Codes([a.code() for a in predictor.analyse([image for _, image, _ in references])])
+
         def predict(images: Sequence[Image]) -> Iterator[Answer]:
-            for found in propagator.run(images):
+            for image, analysis in zip(images, predictor.analyse(images), strict=True):
+                found = propagator.label(image, analysis)
+                codes.present = analysis.code()
                 yield _result(found.labels, found.confidence, found.score)
 
-        return predict, predictor.batch
+        return predict, predictor.batch, codes
 
     def _analysis(self, request: Request, path: str) -> Analysis:
         file = Path(path)

@@ -12,6 +12,7 @@ from PIL import Image
 from coordgan_core.engine.backend import FLOW_MODEL, LocalBackend
 from coordgan_core.engine.protocol import Request
 from coordgan_core.engine.server import Answer
+from coordgan_core.engine.suggestions import Codes
 from coordgan_core.errors import ConfigError, CoordError, LabelError
 from coordgan_core.models.coordgan import CoordGAN
 from coordgan_core.snapshot import ModelCard, save_model
@@ -88,7 +89,12 @@ def test_propagation_gives_labels_of_each_images_size(
         "queries": queries,
     }
     events, (summary, _) = run(LocalBackend(), "propagate", params, labels0=labels)
-    assert summary == {"done": 3, "failed": 1}
+    assert (summary["done"], summary["failed"]) == (3, 1)
+    if use_flow:
+        assert summary["suggestion"] is None, "flow knows nothing of what images are alike"
+    else:
+        assert summary["suggestion"]["image"] in (0, 2)
+        assert "mean confidence" in summary["suggestion"]["reason"]
     kinds = [(e["event"], e.get("image")) for e, _ in events if e["event"] != "progress"]
     assert kinds == [("result", 0), ("error", 1), ("result", 2)]
     results = [(e, a) for e, a in events if e["event"] == "result"]
@@ -102,6 +108,21 @@ def test_propagation_gives_labels_of_each_images_size(
             assert 0.0 <= data["score"] <= 1.0
             assert arrays["confidence"].dtype == np.uint8
             assert arrays["confidence"].shape == arrays["labels"].shape
+
+
+def test_the_suggestion_stands_for_the_uncertain_images_that_are_alike() -> None:
+    axis = np.zeros((4, 128), np.float32)
+    axis[0, 0] = axis[1, 1] = axis[2, 2] = axis[3, 3] = 1.0  # four kinds of images
+    codes = Codes([axis[0]])
+    for image, (kind, score) in enumerate([(0, 0.9), (1, 0.95), (2, 0.3), (2, 0.3), (2, 0.3), (3, 0.2)]):
+        codes.present = axis[kind]
+        codes.take(image, score)
+    codes.take(9, 0.0)  # an answer without a code counts for nothing
+    found = codes.suggestion()
+    assert found is not None
+    assert found["image"] in (2, 3, 4), "three at 0.3 need more help than one at 0.2"
+    assert "3 images are much like it" in found["reason"]
+    assert "0.30" in found["reason"]
 
 
 def test_bad_parameters_are_named(model: Path, pictures: list[Path]) -> None:

@@ -73,6 +73,8 @@ def test_from_the_welcome_screen_to_exported_masks_and_back(profile: Path, tmp_p
         assert counts[Status.ACCEPTED] == 2
         assert counts[Status.REJECTED] == 1
         assert counts[Status.PROPAGATED] == 19
+        run_of_model = next(run for run in project.runs() if run.kind == "propagation")
+        assert run_of_model.details["suggestion"]["image"] in project.ids(), "what to label next"
         painted = project.labels(told["painted"])
         assert int((painted == 2).sum()) == told["pixels"] > 0
         reviewed = {i: project.labels(i) for i in told["accepted"]}

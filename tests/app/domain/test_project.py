@@ -628,6 +628,22 @@ def test_suggestions_say_why(mixed: Project) -> None:
     assert mixed.row(suggestion.image_id).name == "image3.png"
 
 
+def test_the_models_own_suggestion_holds_while_nobody_has_looked_at_it(project: Project) -> None:
+    ids = ids_of(project)
+    project.set_status(ids[:1], Status.REFERENCE)
+    batch = propagate(project, {ids[1]: 0.2, ids[2]: 0.6})
+    project.batches.finish(batch, {"suggestion": {"image": ids[2], "reason": "many are like it"}})
+    found = suggest_next(project)
+    assert found is not None
+    assert (found.image_id, found.reason) == (ids[2], "many are like it")
+    project.set_status([ids[2]], Status.ACCEPTED)
+    found = suggest_next(project)
+    assert found is not None
+    assert found.image_id == ids[1], "back to the least certain one"
+    project.batches.finish(batch, {"suggestion": "nonsense"})
+    assert suggest_next(project) == found
+
+
 def test_a_project_folder_among_the_images_is_no_image(images: Path) -> None:
     with Project.create(images, images / "labelling") as project:
         list(project.scan())
