@@ -193,9 +193,9 @@ class Studio:
             self.app.processEvents()
             time.sleep(0.003)
 
-    def shoot(self, name: str, widget: QWidget | None = None) -> None:
-        """Keep a picture."""
-        self.wait()
+    def shoot(self, name: str, widget: QWidget | None = None, *, settle_sec: float = 0.6) -> None:
+        """Keep a picture, once animations and thumbnails had their time."""
+        self.wait(limit_sec=settle_sec)
         picture = (widget or self.window).grab().toImage()
         picture.save(str(self.out / f"{name}-{self.theme}.png"))
 
@@ -243,8 +243,8 @@ def take_all(studio: Studio) -> None:
     job = window.flows.propagate(request)
     assert job is not None
     workspace.open_image(queries[3])
-    studio.wait(lambda: jobs.view(job).progress.done >= 14 or jobs.view(job).is_over)
-    studio.shoot("jobs")
+    studio.wait(lambda: jobs.view(job).progress.done >= 6 or jobs.view(job).is_over)
+    studio.shoot("jobs", settle_sec=0.05)  # a small folder is soon done
     studio.wait(lambda: jobs.view(job).is_over)
     window.docks["jobs"].hide()
     jobs.remove(job)
