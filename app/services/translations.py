@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QLocale, QTranslator
 
-CONTEXT = "tables"
+CONTEXT = "CoordLabel"
 
 
 def mark(text: str) -> str:
