@@ -283,7 +283,9 @@ class BrowserPanel(QWidget):
         self.delegate.current_id = image_id
         place = self.model.row_of(image_id)
         if place >= 0 and self.view.currentIndex().row() != place:
-            self.view.setCurrentIndex(self.model.index(place))
+            # not by the view, which would look at the keys held: Ctrl+R, say, would add to the selection
+            command = QItemSelectionModel.SelectionFlag.ClearAndSelect
+            self.view.selectionModel().setCurrentIndex(self.model.index(place), command)
         if place >= 0:
             self.view.scrollTo(self.model.index(place))
         self.model.refresh([i for i in (before, image_id) if i >= 0])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QModelIndex
-from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtTest import QAbstractItemModelTester, QTest
 from PySide6.QtWidgets import QApplication
 
 from app.domain.project import Project, Sort
@@ -151,6 +151,19 @@ def test_the_selection_survives_another_order(panel: BrowserPanel) -> None:
     panel._select(chosen)
     panel.load()
     assert sorted(panel.selected_ids()) == chosen
+
+
+def test_another_image_in_view_is_the_only_one_selected_whatever_key_is_held(panel: BrowserPanel) -> None:
+    ids = [int(i) for i in panel.model.ids]
+    panel.show_current(ids[0])
+    panel.show()
+    QTest.keyPress(panel, Qt.Key.Key_Control, Qt.KeyboardModifier.ControlModifier)
+    try:
+        assert QApplication.keyboardModifiers() & Qt.KeyboardModifier.ControlModifier
+        panel.show_current(ids[2])  # as Ctrl+R does, which opens the review
+    finally:
+        QTest.keyRelease(panel, Qt.Key.Key_Control)
+    assert panel.selected_ids() == [ids[2]]
 
 
 def test_neighbours_end_with_the_list(panel: BrowserPanel) -> None:
