@@ -125,6 +125,9 @@ class EmbeddingConfig:
         low=0.025,  # below, exp(-2 / temperature) would leave the range of float32 (`Embedding.locate`)
         high=1.0,
     )
+    extra_px: tuple[int, ...] = option(
+        (), "Further sides at which maps are computed and averaged", low=32, high=512, unit="px"
+    )
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class Predictor:
     ) -> None:
         self.device = resolve_device(device)
         self.model = model
-        self.resolution: int = model.config.resolution
+        self.resolution: int = getattr(model, "input_px", model.config.resolution)
         if isinstance(model, nn.Module):
             model.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         if threads:

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coordgan_core.config import ModelConfig
-from coordgan_core.coords import check_shape, resize_map
+from coordgan_core.coords import resize_map
 from coordgan_core.errors import ConfigError
 from coordgan_core.models.codes import Codes
 from coordgan_core.models.dense_head import DenseHead
-from coordgan_core.models.embedding import Embedding
+from coordgan_core.models.embedding import Embedding, resize_square
 from coordgan_core.models.encoder import Encoder
 from coordgan_core.models.generator import Generator
 
@@ -99,23 +99,23 @@ class CoordGAN(nn.Module):
 
     def resized(self, images: Tensor) -> Tensor:
         """Resize images of any size to the model's resolution."""
-        check_shape(images, "B 3 H W", "image batch")
-        side = self.config.resolution
-        if tuple(images.shape[-2:]) == (side, side):
-            return images
-        shrinking = min(images.shape[-2:]) >= side
-        return F.interpolate(images, size=(side, side), mode="area" if shrinking else "bilinear")
+        return resize_square(images, self.config.resolution)
 
     def correspondence(self, images: Tensor) -> Correspondence:
         """Map images ``[B, 3, H, W]`` in [-1, 1], of any size, to the canonical frame.
 
-        The best that the model has: its embedding, refined by the dense head where there is one; without an
-        embedding the map of the structure code, as published.
+        The best that the model has: its embedding, refined by the dense head where there is one, averaged
+        over its working sizes; without an embedding the map of the structure code, as published.
         """
         if self.embedding is None or not self.embedding.ready:
             maps = self.generator.warp(self._encoded(images).structure)
             return Correspondence(maps, torch.ones_like(maps[:, :1]))
-        images = self.embedding.resized(images)
+        own = self.embedding.config
+        return _averaged([self._correspondence_at(images, side) for side in (own.input_px, *own.extra_px)])
+
+    def _correspondence_at(self, images: Tensor, side: int) -> Correspondence:
+        assert self.embedding is not None
+        images = self.embedding.resized(images, side)
         features, _ = self.embedding.features(images)
         descriptors = self.embedding.describe(features)
         maps = self.embedding.locate(descriptors)
@@ -124,6 +124,24 @@ class CoordGAN(nn.Module):
         offsets, scale = self.dense_head(features, images)
         maps = resize_map(maps, *offsets.shape[-2:]) + offsets
         return Correspondence(maps, RELIABILITY_UNIT / (RELIABILITY_UNIT + scale), descriptors)
+
+    @property
+    def input_px(self) -> int:
+        """Side at which images should arrive: the largest that any part works at."""
+        if self.embedding is None:
+            return self.config.resolution
+        own = self.embedding.config
+        return max(self.config.resolution, own.input_px, *own.extra_px)
+
+
+def _averaged(found: list[Correspondence]) -> Correspondence:
+    """Average what was found at several sizes, at the largest; descriptors stay those of the first."""
+    if len(found) == 1:
+        return found[0]
+    height, width = (max(one.map.shape[axis] for one in found) for axis in (-2, -1))
+    maps = torch.stack([resize_map(one.map, height, width) for one in found]).mean(0)
+    reliability = [F.interpolate(one.reliability, (height, width), mode="bilinear") for one in found]
+    return Correspondence(maps, torch.stack(reliability).mean(0), found[0].descriptors)
 
 
 def parameter_counts(model: nn.Module) -> dict[str, int]:

@@ -40,12 +40,13 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
     def __init__(self, config: EmbeddingConfig) -> None:
         super().__init__()
         unit = 1 << len(config.channels)
-        if unit == 1 or config.input_px % unit:
-            raise ConfigError(
-                f"model.embedding.input_px is {config.input_px} and there are {len(config.channels)} levels",
-                expected=f"one level or more, and a multiple of {unit} pixels",
-                remedy="change model.embedding.input_px or model.embedding.channels",
-            )
+        for name, side in (("input_px", config.input_px), *(("extra_px", px) for px in config.extra_px)):
+            if unit == 1 or side % unit:
+                raise ConfigError(
+                    f"model.embedding.{name} is {side} and there are {len(config.channels)} levels",
+                    expected=f"one level or more, and multiples of {unit} pixels",
+                    remedy="change input_px, extra_px or channels of model.embedding",
+                )
         self.config = config
         self.trunk = FeatureUNet(config.channels)
         self.head = nn.Conv2d(config.channels[0], config.dim, 1)
@@ -58,17 +59,12 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the trunk's features ``[B, C_0, R/2, R/2]`` and deepest level of images ``[B, 3, R, R]``."""
-        found: tuple[Tensor, Tensor] = self.trunk(self.resized(images))
+        found: tuple[Tensor, Tensor] = self.trunk(images)
         return found
 
-    def resized(self, images: Tensor) -> Tensor:
-        """Resize images of any size to the side that the network was trained at."""
-        check_shape(images, "B 3 H W", "image batch")
-        side = self.config.input_px
-        if tuple(images.shape[-2:]) != (side, side):
-            shrinking = min(images.shape[-2:]) >= side
-            images = F.interpolate(images, size=(side, side), mode="area" if shrinking else "bilinear")
-        return images
+    def resized(self, images: Tensor, side: int | None = None) -> Tensor:
+        """Resize images of any size to ``side``, by default the one that the network was trained at."""
+        return resize_square(images, side or self.config.input_px)
 
     def describe(self, features: Tensor) -> Tensor:
         """Turn features ``[B, C_0, h, w]`` into descriptors ``float32 [B, C, h, w]`` of unit length."""
@@ -76,7 +72,7 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``[B, 3, H, W]`` in [-1, 1] to unit descriptors ``float32 [B, C, R/2, R/2]``."""
-        return self.describe(self.features(images)[0])
+        return self.describe(self.features(self.resized(images))[0])
 
     def locate(self, descriptors: Tensor) -> Tensor:
         """Find descriptors ``[B, C, h, w]`` among the prototypes: maps ``float32 [B, 2, h, w]``.
@@ -112,6 +108,21 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
         side = self.config.prototype_px
         resized = F.interpolate(mean[None].float(), size=(side, side), mode="bilinear", align_corners=False)
         self.prototypes.copy_(F.normalize(resized[0], dim=0))
+
+
+def resize_square(images: Tensor, side: int) -> Tensor:
+    """Resize images ``[B, 3, H, W]`` to ``side x side``, smoothed where they shrink.
+
+    Raises:
+        ShapeError: Not a batch of images.
+    """
+    check_shape(images, "B 3 H W", "image batch")
+    height, width = images.shape[-2:]
+    if (height, width) == (side, side):
+        return images
+    if height % side == 0 and width % side == 0:
+        return F.interpolate(images, size=(side, side), mode="area")
+    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
 
 
 def locate_reference(descriptors: Tensor, prototypes: Tensor, temperature: float) -> Tensor:

@@ -41,6 +41,7 @@ from coordgan_core.models.embedding import Embedding
 from coordgan_core.models.encoder import Encoder
 from coordgan_core.training.acceleration import autocast, place
 from coordgan_core.training.embedding import cosine_schedule, draw_pixels, estimate_prototypes, recolour
+from coordgan_core.training.sizes import read_originals, with_chosen_sizes
 from coordgan_core.training.steps import take_step
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class JointStage:
             count = self._views.prototype_images
             estimate_prototypes(model.embedding, source, count, config, device)
         self.average = averaged_copy(self.model)
+        self._source = source
         self._structural = StructuralLoss()
         self._adam = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
 
@@ -151,8 +153,11 @@ class JointStage:
         return copy.deepcopy(self.average).eval().requires_grad_(False)
 
     def finish(self) -> None:
-        """Leave the averaged weights in the model."""
+        """Leave the averaged weights in the model, and choose the sizes it will work at."""
         self.model.load_state_dict(self.average.state_dict())
+        originals = read_originals(self._source, self.average, self.device)
+        if originals is not None:
+            self.average = with_chosen_sizes(self.average, originals)
 
     def step(self, images: Tensor, *, nimg: int) -> Mapping[str, Tensor]:
         """Take one step on ``images float32 [B, 3, R, R]``, B even; see `training.stages.Stage`."""
