@@ -50,7 +50,11 @@ def sync_actions(window: MainWindow) -> None:
         _sync_workspace(window, workspace)
 
 
-def _sync_workspace(window: MainWindow, workspace: Workspace) -> None:
+def sync_history(window: MainWindow) -> None:
+    """Enable undo and redo at once: a key pressed right after a stroke must not meet a disabled action."""
+    workspace = window.workspace
+    if workspace is None:
+        return
     actions, session = window.actions_by_id, workspace.session
     for action_id, word, possible, what in (
         ("edit.undo", tr("Undo"), session.can_undo, session.undo_text),
@@ -58,6 +62,11 @@ def _sync_workspace(window: MainWindow, workspace: Workspace) -> None:
     ):
         actions[action_id].setEnabled(possible)
         actions[action_id].setText(f"{word} {what}".strip() if possible else word)
+
+
+def _sync_workspace(window: MainWindow, workspace: Workspace) -> None:
+    actions = window.actions_by_id
+    sync_history(window)
     look = workspace.canvas.compositor.look
     actions["view.overlay"].setChecked(look.overlay)
     actions["view.contours"].setChecked(look.contours)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.services.recent import RecentProject
-from app.ui.action_state import sync_actions
+from app.ui.action_state import sync_actions, sync_history
 from app.ui.actions import ActionRegistry
 from app.ui.actions.keys import keymap
 from app.ui.actions.layout import TOOL_STRIP, TOOLBAR
@@ -201,6 +201,7 @@ class MainWindow(QMainWindow):
         workspace.hovered.connect(self.status.show_hover)
         workspace.imageChanged.connect(lambda _id: self._show_title())
         workspace.stateChanged.connect(self.sync_soon)
+        workspace.session.historyChanged.connect(lambda: sync_history(self))
         workspace.canvas.viewChanged.connect(self._show_zoom)
         workspace.session.busyChanged.connect(self.status.show_busy)
         workspace.review.changed.connect(self._review_changed)

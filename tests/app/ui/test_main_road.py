@@ -100,6 +100,20 @@ def test_from_the_sample_project_to_reviewed_images_and_back(desk: Desk) -> None
     assert [r.path for r in desk.window.context.recent.items()] == [folder]
 
 
+def test_undo_can_be_pressed_in_the_moment_a_stroke_ends(desk: Desk) -> None:
+    desk.window.open_sample()
+    workspace = desk.workspace
+    desk.wait(lambda: workspace.canvas.has_image)
+    actions = desk.window.actions_by_id
+    assert not actions["edit.undo"].isEnabled()
+    drag(workspace.canvas, [(20, 20), (60, 20)])
+    # no turn of the event loop: with a slow computer the key waits right behind the mouse
+    assert actions["edit.undo"].isEnabled()
+    actions["edit.undo"].trigger()
+    assert actions["edit.redo"].isEnabled()
+    assert not actions["edit.undo"].isEnabled()
+
+
 def test_export_writes_what_its_dry_run_has_listed(desk: Desk, tmp_path: Path) -> None:
     from app.domain import formats
     from app.ui.dialogs.exporting import ExportDialog
