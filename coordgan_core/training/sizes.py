@@ -22,9 +22,9 @@ from coordgan_core.data.sampler import generator as random_generator
 from coordgan_core.errors import DataError
 from coordgan_core.models.coordgan import CoordGAN
 
-IMAGES = 96
+IMAGES = 192
 ENLARGED = 1.5
-CLEAR_GAIN = 0.02
+CLEAR_GAIN = 0.01
 """Share of the error by which a further size must lower it: less is chance, and costs time."""
 _MEASURED_PX = 128
 _WARP = 0.6
@@ -87,7 +87,7 @@ def _maps(model: CoordGAN, images: Tensor) -> Tensor:
 
 
 def read_originals(source: ImageSource, model: CoordGAN, device: torch.device) -> Tensor | None:
-    """Read up to 96 of a source's images again, at twice the model's size; None if their files are gone."""
+    """Read up to 192 of a source's images again, at twice the model's size; None if their files are gone."""
     chosen = np.unique(np.linspace(0, len(source) - 1, min(IMAGES, len(source))).round().astype(int))
     paths = [source.paths[i] for i in chosen if source.paths[i].is_file()]
     if not paths:
