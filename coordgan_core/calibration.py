@@ -27,7 +27,8 @@ _PIXELS_PER_IMAGE = 400.0
 class Calibration:
     """Logistic map from `FEATURES` to confidence (Platt 1999), and the error its first feature allows for.
 
-    The defaults are a prior, fitted on faces, X-rays and drawn figures together; `fit` starts from them.
+    The defaults are a prior: a fit to faces, X-rays and drawn figures together, then set by hand near it, so
+    that the first feature keeps a say; `fit` starts from them.
     """
 
     position_sigma: float = 0.06
