@@ -1,18 +1,45 @@
-"""What a format of label maps is: how it is recognised, read and written, and what it cannot hold."""
+"""What a format of label maps is: how it is recognised, read and written, and what it cannot hold.
+
+A format is one small class without state: `Format.probe`, `Format.read`, `Format.write`, `Format.limits`.
+
+* **Per image or one file for all**: `write` takes the images one by one and yields after each, so that
+  memory does not grow with their number. A format of one file streams it into a temporary file
+  (`coordgan_core.files.atomic_path`) that takes its place after the last image; closing the generator early
+  leaves no half-written common file. `Format.files` names the files of one image, `Format.common_files`
+  those for all.
+* **Reading** lists label maps without decoding them; `ImportItem.load` decodes one. Class ids of a source
+  are 1 to 255, 0 is background: a reader whose classes have other ids numbers them and gives their names.
+* **Loss**: `Format.held` says, in memory and without files, what a round trip gives back of one label map.
+  Formats that hold every pixel return it as it is; a test compares it with real files.
+* **Unknown keys**: a format with `extras_of` set gives what it does not understand in `ImportItem.extras`,
+  a JSON object; the project keeps it beside the image and hands it to `write` of any format with the same
+  `extras_of` in `ExportItem.extras`. What a format writes itself wins over what was kept.
+* **Choices** (`Choice`) are what a person may decide about one format; `ExportOptions.choices` has the values.
+* **Outlines**: `app.domain.formats.outlines` traces and fills along the edges between pixels, exactly.
+"""
 
 from __future__ import annotations
 
 import re
+import shutil
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.domain.classes import ClassTable
 from app.domain.edits import LabelMap
+from app.domain.palette import Color
+from coordgan_core.files import atomic_path
 
 CLASSES_FILE = "classes.json"
+Extras = Mapping[str, Any]
+
+
+def no_extras() -> Extras:
+    """Return no unknown keys."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -23,8 +50,10 @@ class ExportItem:
         id: The image.
         path: Relative to the images folder, with slashes.
         stem: Under what name it is written: unique, a plain file name.
-        source: The image file.
+        source: The image file; it need not exist unless images are copied.
         load: Returns its label map, ``uint8 [H, W]``.
+        score: Confidence of a propagated label map, 0 to 1; None for a person's work.
+        extras: Returns the unknown keys that an import of the same family kept.
     """
 
     id: int
@@ -32,6 +61,13 @@ class ExportItem:
     stem: str
     source: Path
     load: Callable[[], LabelMap]
+    score: float | None = None
+    extras: Callable[[], Extras] = no_extras
+
+    @property
+    def image_name(self) -> str:
+        """The file name under which the image is known beside its labels: stem and its own ending."""
+        return self.stem + PurePosixPath(self.path).suffix
 
 
 @dataclass(frozen=True)
@@ -42,11 +78,33 @@ class ExportOptions:
         copy_images: Put copies of the images beside the labels where the format has a place for them.
         project_colors: Use the project's colours instead of those that the format is known by.
         validation_share: Part of the images that goes to the validation list, where the format has one.
+        choices: Values of the format's own choices by their key.
     """
 
     copy_images: bool = False
     project_colors: bool = False
     validation_share: float = 0.0
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person may decide about one format.
+
+    Args:
+        key: Its name in `ExportOptions.choices`.
+        title: What a dialog calls it.
+        values: Value -> its title; the first is the default.
+    """
+
+    key: str
+    title: str
+    values: Mapping[str, str]
+
+    def of(self, options: ExportOptions | None) -> str:
+        """Return the chosen value, the default where nothing (or nothing known) is chosen."""
+        value = options.choices.get(self.key, "") if options else ""
+        return value if value in self.values else next(iter(self.values))
 
 
 @dataclass(frozen=True)
@@ -64,19 +122,55 @@ class ImportItem:
     Args:
         key: Its relative path or name, by which the image is looked for.
         load: Returns the label map in the class ids of the source, ``uint8 [H, W]``.
+        image: The name of the image file where the source tells it.
+        extras: Returns what the format does not understand of this image, as a JSON object.
     """
 
     key: str
     load: Callable[[], LabelMap]
+    image: str = ""
+    extras: Callable[[], Extras] = no_extras
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a reader has found: label maps, and the names of their class ids if the source gives them."""
+    """What a reader has found.
+
+    Args:
+        items: The label maps.
+        names: Class id -> name, if the source gives names.
+        warnings: What a person should know.
+        colors: Class id -> colour, if the source gives colours.
+        void: Class ids that mean "not labelled"; they become background without a question.
+    """
 
     items: tuple[ImportItem, ...]
     names: Mapping[int, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    colors: Mapping[int, Color] = field(default_factory=dict)
+    void: frozenset[int] = frozenset()
+
+
+def unknown_size(name: str) -> tuple[int, int] | None:
+    """Return None: nothing is known of this image."""
+    del name
+
+
+@dataclass(frozen=True)
+class KnownImages:
+    """The images to which label maps may belong.
+
+    Args:
+        stems: Their names without folder and ending.
+        size: Returns ``(width, height)`` in pixels of the upright image by path, file name or stem, None
+            where it is not known; for formats that do not store the size.
+    """
+
+    stems: Collection[str] = ()
+    size: Callable[[str], tuple[int, int] | None] = unknown_size
+
+
+NO_IMAGES = KnownImages()
 
 
 class Format(Protocol):
@@ -85,18 +179,23 @@ class Format(Protocol):
     name: str
     title: str
     suffix: str
+    extras_of: str
+    choices: tuple[Choice, ...]
 
-    def limits(self, table: ClassTable) -> list[str]:
+    def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold; empty if it holds everything."""
 
-    def probe(self, path: Path) -> float:
-        """Return how much ``path`` looks like this format, 0 to 1."""
+    def held(self, labels: LabelMap, table: ClassTable, options: ExportOptions | None = None) -> LabelMap:
+        """Return what a round trip gives back of a label map, in the project's class ids."""
 
-    def read(self, path: Path, known_stems: Collection[str] = ()) -> Source:
-        """Find the label maps below ``path``, without reading them.
+    def probe(self, path: Path) -> float:
+        """Return how much ``path`` (a folder or a file) looks like this format, 0 to 1; raises nothing."""
+
+    def read(self, path: Path, images: KnownImages = NO_IMAGES) -> Source:
+        """Find the label maps at ``path``, a folder or a file, without decoding them.
 
         Raises:
-            LabelError: There is nothing of this format.
+            LabelError: There is nothing of this format, or it is damaged.
         """
 
     def files(
@@ -108,14 +207,46 @@ class Format(Protocol):
     ) -> tuple[str, ...]:
         """Return the files that `write` would make for an image with these classes."""
 
-    @property
-    def common_files(self) -> tuple[str, ...]:
-        """Lists and class files, which are written once."""
+    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
+        """Return the files that are written once: lists, classes, the one file of all images."""
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
     ) -> Iterator[Written]:
-        """Write label maps one by one; lists and class files come with the last one."""
+        """Write label maps into the folder ``out`` one by one; common files come with the last one."""
+
+
+class BaseFormat:
+    """What most formats share: no choices, nothing lost, no unknown keys."""
+
+    suffix = ".png"
+    extras_of = ""
+    choices: tuple[Choice, ...] = ()
+
+    def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
+        """Say what of these classes the format cannot hold: nothing."""
+        del table, options
+        return []
+
+    def held(self, labels: LabelMap, table: ClassTable, options: ExportOptions | None = None) -> LabelMap:
+        """Return what a round trip gives back of a label map: all of it."""
+        del table, options
+        return labels
+
+    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
+        """Return the files that are written once: none."""
+        del options
+        return ()
+
+
+def copy_image(item: ExportItem, target: Path) -> None:
+    """Copy the image file to ``target``, atomically.
+
+    Raises:
+        DiskFullError: It cannot be written.
+    """
+    with atomic_path(target) as temporary:
+        shutil.copyfile(item.source, temporary)
 
 
 def plain_name(text: str) -> str:

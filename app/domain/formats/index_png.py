@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from app.domain.classes import ClassTable
 from app.domain.formats.base import (
     CLASSES_FILE,
+    NO_IMAGES,
+    BaseFormat,
     ExportItem,
     ExportOptions,
     ImportItem,
+    KnownImages,
     Source,
     Written,
 )
@@ -21,17 +24,11 @@ from coordgan_core.files import write_json
 from coordgan_core.labels import LabelClasses, read_label_map, write_label_map
 
 
-class IndexPng:
+class IndexPng(BaseFormat):
     """Class ids in a palette PNG of the image's name."""
 
     name = "index-png"
     title = "Index PNG"
-    suffix = ".png"
-
-    def limits(self, table: ClassTable) -> list[str]:
-        """Say what of these classes the format cannot hold: nothing."""
-        del table
-        return []
 
     def probe(self, path: Path) -> float:
         """Return how much ``path`` looks like this format, 0 to 1."""
@@ -40,13 +37,13 @@ class IndexPng:
         files = sum(1 for _, _ in zip(range(3), path.glob("*.png"), strict=False))
         return min(0.5, 0.2 * files) + (0.3 if (path / CLASSES_FILE).exists() and files else 0.0)
 
-    def read(self, path: Path, known_stems: Collection[str] = ()) -> Source:
+    def read(self, path: Path, images: KnownImages = NO_IMAGES) -> Source:
         """Find the label maps below ``path``, without reading them.
 
         Raises:
             LabelError: There is no PNG.
         """
-        del known_stems
+        del images
         return find_pngs(path, class_names(path), "index PNG")
 
     def files(
@@ -60,9 +57,9 @@ class IndexPng:
         del class_ids, table, options
         return (f"{item.stem}.png",)
 
-    @property
-    def common_files(self) -> tuple[str, ...]:
-        """Lists and class files, which are written once."""
+    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
+        """Return the files that are written once."""
+        del options
         return (CLASSES_FILE,)
 
     def write(

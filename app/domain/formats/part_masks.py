@@ -12,9 +12,12 @@ from app.domain.classes import ClassTable
 from app.domain.edits import LabelMap
 from app.domain.formats.base import (
     CLASSES_FILE,
+    NO_IMAGES,
+    BaseFormat,
     ExportItem,
     ExportOptions,
     ImportItem,
+    KnownImages,
     Source,
     Written,
     file_names,
@@ -29,15 +32,15 @@ INDEX_FOLDER = "index"
 _HALF = 128
 
 
-class PartMasks:
+class PartMasks(BaseFormat):
     """One black-and-white mask for each part of each image."""
 
     name = "part-masks"
     title = "Part masks (one PNG a part)"
-    suffix = ".png"
 
-    def limits(self, table: ClassTable) -> list[str]:
+    def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold."""
+        del options
         names = file_names(table)
         return [
             f"the part {c.name!r} is written as {names[c.id]!r}"
@@ -55,12 +58,12 @@ class PartMasks:
         grouped = all("_" in f.stem for f in files) and len(firsts) < len(files)
         return (0.6 if grouped else 0.0) + (0.3 if folder.name == MASK_FOLDER else 0.0)
 
-    def read(self, path: Path, known_stems: Collection[str] = ()) -> Source:
+    def read(self, path: Path, images: KnownImages = NO_IMAGES) -> Source:
         """Find the masks below ``path``, without reading them; where parts overlap, the later name wins.
 
         Args:
             path: The folder, with masks in it, in ``masks``, or in numbered folders.
-            known_stems: Names of the project's images: what follows them in a file name is the part.
+            images: Images of the project: what follows their names in a file name is the part.
 
         Raises:
             LabelError: There is no mask.
@@ -68,7 +71,7 @@ class PartMasks:
         folder = path / MASK_FOLDER if (path / MASK_FOLDER).is_dir() else path
         groups: dict[str, dict[str, Path]] = {}
         for file in sorted(folder.rglob("*.png")):
-            stem, part = split_name(file.stem, known_stems)
+            stem, part = split_name(file.stem, images.stems)
             if part and file.parent.name != INDEX_FOLDER:
                 groups.setdefault(stem, {})[part] = file
         if not groups:
@@ -96,9 +99,9 @@ class PartMasks:
         masks = [f"{MASK_FOLDER}/{item.stem}_{names[i]}.png" for i in sorted(class_ids) if i in names]
         return (*masks, f"{INDEX_FOLDER}/{item.stem}.png")
 
-    @property
-    def common_files(self) -> tuple[str, ...]:
-        """Lists and class files, which are written once."""
+    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
+        """Return the files that are written once."""
+        del options
         return (CLASSES_FILE,)
 
     def write(

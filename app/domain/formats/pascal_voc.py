@@ -9,15 +9,24 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from app.domain.classes import ClassTable
-from app.domain.formats.base import ExportItem, ExportOptions, ImportItem, Source, Written
+from app.domain.formats.base import (
+    NO_IMAGES,
+    BaseFormat,
+    ExportItem,
+    ExportOptions,
+    ImportItem,
+    KnownImages,
+    Source,
+    Written,
+    copy_image,
+)
 from app.domain.palette import voc_palette
 from coordgan_core.errors import LabelError
-from coordgan_core.files import atomic_path, write_bytes
+from coordgan_core.files import write_bytes
 from coordgan_core.labels import read_label_map, write_label_map
 
 CLASS_FOLDER = "SegmentationClass"
@@ -28,15 +37,15 @@ NAMES_FILE = "class_names.txt"
 VOID = 255
 
 
-class PascalVoc:
+class PascalVoc(BaseFormat):
     """Semantic segmentation in the folder layout of Pascal VOC."""
 
     name = "pascal-voc"
     title = "Pascal VOC"
-    suffix = ".png"
 
-    def limits(self, table: ClassTable) -> list[str]:
+    def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold."""
+        del options
         found = []
         if VOID in table.ids:
             found.append(
@@ -52,13 +61,13 @@ class PascalVoc:
             0.3 if (path / LIST_FOLDER).is_dir() else 0.0
         )
 
-    def read(self, path: Path, known_stems: Collection[str] = ()) -> Source:
+    def read(self, path: Path, images: KnownImages = NO_IMAGES) -> Source:
         """Find the label maps below ``path``, without reading them.
 
         Raises:
             LabelError: There is no ``SegmentationClass``, or nothing in it.
         """
-        del known_stems
+        del images
         files = sorted((path / CLASS_FOLDER).glob("*.png"))
         if not files:
             raise LabelError(
@@ -85,9 +94,9 @@ class PascalVoc:
         )
         return (f"{CLASS_FOLDER}/{item.stem}.png", *copies)
 
-    @property
-    def common_files(self) -> tuple[str, ...]:
-        """Lists and class files, which are written once."""
+    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
+        """Return the files that are written once."""
+        del options
         return (*(f"{LIST_FOLDER}/{name}.txt" for name in LISTS), NAMES_FILE)
 
     def write(
@@ -100,8 +109,7 @@ class PascalVoc:
             written = self.files(item, (), table, options)
             write_label_map(out / written[0], item.load(), palette)
             if options.copy_images:
-                with atomic_path(out / written[1]) as temporary:
-                    shutil.copyfile(item.source, temporary)
+                copy_image(item, out / written[1])
             part = "val" if _share(item.stem) < options.validation_share else "train"
             lists[part].append(item.stem)
             lists["trainval"].append(item.stem)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.classes import ImportClasses
-from app.domain.formats.base import ExportItem, ExportOptions, Format, ImportItem, Source, stems
+from app.domain.formats.base import ExportItem, ExportOptions, Format, ImportItem, KnownImages, Source, stems
 from app.domain.project import ImageRow, Project, table_to_json
 from coordgan_core.errors import CoordError, LabelError
 
@@ -101,8 +101,8 @@ def export_report(
     items, skipped = _items(project, ids)
     classes, table = project.index.class_sets(), project.classes
     files = [file for item in items for file in chosen.files(item, classes.get(item.id, []), table, options)]
-    files += chosen.common_files if items else ()
-    warnings = list(chosen.limits(project.classes))
+    files += chosen.common_files(options) if items else ()
+    warnings = list(chosen.limits(project.classes, options))
     renamed = [i for i in items if i.stem != PurePosixPath(i.path).stem]
     if renamed:
         names = ", ".join(f"{i.path} as {i.stem}" for i in renamed[:_SHOWN])
@@ -158,7 +158,7 @@ def import_report(project: Project, format_name: str, path: Path) -> ImportRepor
         LabelError: There is no such format, or nothing of it at ``path``.
     """
     rows = project.rows(project.ids())
-    source = _format(format_name).read(path, _known_stems(rows))
+    source = _format(format_name).read(path, _known(project, rows))
     matched, extra, twice = _match(source.items, rows)
     mapping = _names(project, source, matched)
     known = {name.casefold() for name in project.classes.names}
@@ -210,7 +210,7 @@ def import_labels(
         LabelError: There is no such format, or nothing of it at ``path``.
     """
     rows = project.rows(project.ids())
-    source = _format(format_name).read(path, _known_stems(rows))
+    source = _format(format_name).read(path, _known(project, rows))
     matched, _, _ = _match(source.items, rows)
     names = dict(mapping) if mapping is not None else _names(project, source, matched)
     before = project.classes
@@ -282,8 +282,25 @@ def _items(project: Project, ids: Sequence[int]) -> tuple[list[ExportItem], list
     return items, [row.id for row in rows if not row.has_labels]
 
 
-def _known_stems(rows: Sequence[ImageRow]) -> set[str]:
-    return {PurePosixPath(row.path).stem for row in rows} | set(stems([row.path for row in rows]))
+def _known(project: Project, rows: Sequence[ImageRow]) -> KnownImages:
+    """Return names and sizes of the images of a project, by every name under which they may be looked for."""
+    exported = stems([row.path for row in rows])
+    names: dict[str, int | None] = {}
+    for row in rows:
+        path = PurePosixPath(row.path)
+        for name in {path.name, path.stem}:
+            names[name] = None if name in names else row.id  # None: several images have it
+    for row, stem in zip(rows, exported, strict=True):
+        names |= dict.fromkeys((row.path, stem), row.id)
+
+    def size(name: str) -> tuple[int, int] | None:
+        found = names.get(name)
+        if found is None:
+            return None
+        row = project.measure(found)
+        return (row.width, row.height) if row.width else None
+
+    return KnownImages({PurePosixPath(row.path).stem for row in rows} | set(exported), size)
 
 
 def _match(

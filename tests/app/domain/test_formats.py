@@ -12,7 +12,7 @@ from PIL import Image
 from app.domain.classes import ImportClasses, MergeClasses, table_from_names
 from app.domain.edits import Edit
 from app.domain.formats import FORMATS, export, export_report, import_labels, import_report
-from app.domain.formats.base import ExportItem, ExportOptions, plain_name, stems
+from app.domain.formats.base import ExportItem, ExportOptions, KnownImages, plain_name, stems
 from app.domain.formats.part_masks import split_name
 from app.domain.palette import voc_palette
 from app.domain.project import Commit, Project
@@ -46,7 +46,7 @@ def test_every_pixel_comes_back(
     assert sorted(written[0].files) == sorted(FORMATS[name].files(item, present, table))
     if name == "part-masks" and not present:
         return  # no part, no mask
-    source = FORMATS[name].read(out, ["x_1"])
+    source = FORMATS[name].read(out, KnownImages(["x_1"]))
     assert [i.key for i in source.items] == ["x_1"]
     back = source.items[0].load()
     ids = {
