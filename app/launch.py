@@ -52,11 +52,14 @@ class Running:
         QTimer.singleShot(0, self.window, lambda: self._after_show(path))
 
     def _after_show(self, path: str | None) -> None:
+        asked = path is not None
         if path is None and self.settings.get("general.reopen"):
             last = next((r for r in self.window.context.recent.items() if r.exists), None)
             path = None if last is None else str(last.path)
         if path is not None:
             self.window.open_project(Path(path))
+        if not asked:
+            self.window.host.restore()
         if self.settings.problem:
             self.window.say(self.settings.problem)
         self._offer_crash_report()
@@ -75,6 +78,8 @@ class Running:
 
     def close(self) -> None:
         """Close the project, end jobs and the engine, let go of the crash reporter."""
+        self.window.host.keep()
+        self.window.host.close_pages()
         self.window.close_project()
         self.jobs.close()
         self.engine.stop()

@@ -35,6 +35,21 @@ _NEEDS_PROJECT = {
 """Actions of the scope `window` that do nothing without a project."""
 
 
+_NEEDS_LABELLING = {
+    "edit.undo",
+    "edit.redo",
+    "class.add",
+    "class.import",
+    "view.browser",
+    "view.grid",
+    "view.classes",
+    "view.navigator",
+    "image.search",
+    "review.toggle",
+}
+"""Actions of the scope `window` whose effect only the page of labelling shows."""
+
+
 def sync_actions(window: MainWindow) -> None:
     """Enable, check and name the actions as the window stands."""
     actions, workspace = window.actions_by_id, window.workspace
@@ -42,9 +57,12 @@ def sync_actions(window: MainWindow) -> None:
     for spec in ACTIONS:
         needs = spec.scope != "window" or spec.id in _NEEDS_PROJECT
         possible = (workspace is not None or not needs) and (spec.scope != "review" or reviewing)
+        if not window.host.is_labelling:
+            possible = possible and spec.scope == "window" and spec.id not in _NEEDS_LABELLING
         actions[spec.id].setEnabled(possible)
     for name, dock in window.docks.items():
         actions[f"view.{name}"].setChecked(dock.isVisible())
+    actions[f"page.{window.host.current}"].setChecked(True)
     actions["view.full_screen"].setChecked(window.isFullScreen())
     if workspace is not None:
         _sync_workspace(window, workspace)
@@ -60,7 +78,7 @@ def sync_history(window: MainWindow) -> None:
         ("edit.undo", tr("Undo"), session.can_undo, session.undo_text),
         ("edit.redo", tr("Redo"), session.can_redo, session.redo_text),
     ):
-        actions[action_id].setEnabled(possible)
+        actions[action_id].setEnabled(possible and window.host.is_labelling)
         actions[action_id].setText(f"{word} {what}".strip() if possible else word)
 
 

@@ -99,6 +99,7 @@ def bind_all(window: MainWindow) -> None:
         "edit.undo_batch": flows.undo_last_batch,
         "label.propagate": flows.ask_propagate,
         "label.again": flows.propagate_again,
+        **{f"page.{page}": _go(window, page) for page in window.host.ids},
         "help.palette": flows.show_palette,
         "help.shortcuts": flows.show_shortcuts,
         "help.edit_shortcuts": flows.edit_shortcuts,
@@ -123,6 +124,10 @@ def bind_all(window: MainWindow) -> None:
     for spec in ACTIONS:
         if spec.group == "tool":
             window.actions_by_id.bind(spec.id, _with_workspace(window, _tool(spec.id.partition(".")[2])))
+
+
+def _go(window: MainWindow, page: str) -> Callable[[], None]:
+    return lambda: window.show_page(page)
 
 
 def _tool(name: str) -> WorkspaceCommand:

@@ -27,6 +27,8 @@ from app.ui.commands import bind_all
 from app.ui.context import AppContext
 from app.ui.dialogs.welcome import WelcomePage
 from app.ui.flows import Flows
+from app.ui.pages.host import PageHost, page_bar
+from app.ui.pages.table import LABEL
 from app.ui.panels.jobs_panel import JobsPanel
 from app.ui.texts import tr
 from app.ui.theme import icon
@@ -69,7 +71,8 @@ class MainWindow(QMainWindow):
         self.welcome = WelcomePage(context.recent)
         self.pages = QStackedWidget()
         self.pages.addWidget(self.welcome)
-        self.setCentralWidget(self.pages)
+        self.host = PageHost(self, self.pages)
+        self.setCentralWidget(self.host)
         self.docks: dict[str, Dock] = {}
         self._make_docks()
         self._make_bars()
@@ -119,7 +122,8 @@ class MainWindow(QMainWindow):
         self.top_bar.setObjectName("top")
         self.tool_strip = QToolBar(tr("Tools"))
         self.tool_strip.setObjectName("tools")
-        for bar in (self.top_bar, self.tool_strip):
+        self.page_bar = page_bar(self, self.host)
+        for bar in (self.page_bar, self.top_bar, self.tool_strip):
             bar.setMovable(False)
             bar.setIconSize(QSize(20, 20))
             bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
@@ -139,6 +143,7 @@ class MainWindow(QMainWindow):
         self._propagate.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.top_bar.addWidget(self._propagate)
         self.actions_by_id.fill_toolbar(self.tool_strip, TOOL_STRIP)
+        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, self.page_bar)
         self.addToolBar(Qt.ToolBarArea.TopToolBarArea, self.top_bar)
         self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self.tool_strip)
 
@@ -169,6 +174,7 @@ class MainWindow(QMainWindow):
 
         if not self.close_project():
             return False
+        self.show_page(LABEL)
         try:
             project = Project.open_or_create(path)
         except Exception as error:  # noqa: BLE001  whatever is wrong with a folder, the window stays
@@ -207,6 +213,7 @@ class MainWindow(QMainWindow):
         workspace.review.changed.connect(self._review_changed)
         self._show_project_parts(visible=True)
         restore_layout(self)
+        self.host.project_changed()
         self._show_title()
         self.sync_soon()
 
@@ -217,11 +224,13 @@ class MainWindow(QMainWindow):
             return True
         if self.context.jobs.is_busy and not self._may_stop_jobs():
             return False
+        self.show_page(LABEL)
         keep_layout(self)
         self._cancel_jobs()
         if not workspace.close_project() and not self._may_lose_strokes():
             return False
         self.workspace = None
+        self.host.project_changed()
         for name in ("browser", "classes", "navigator"):
             self.docks[name].set_content(QWidget())
         self.docks["browser"].set_buttons([])
@@ -273,7 +282,7 @@ class MainWindow(QMainWindow):
         if self.workspace is not None:
             self.workspace.open_image(image_id)
 
-    # -- review, training, full screen -------------------------------------------------------------
+    # -- review, pages, full screen -------------------------------------------------------------
 
     def set_review(self, on: bool) -> None:
         """Enter or leave the review."""
@@ -288,16 +297,12 @@ class MainWindow(QMainWindow):
         self.sync_soon()
 
     def show_training(self) -> None:
-        """Say where training is until its page is part of the window."""
-        self.say(
-            tr(
-                "Train on this folder from a terminal: coordlabel train {folder}",
-                folder=self._images_folder(),
-            )
-        )
+        """Go to the page that trains models."""
+        self.show_page("train")
 
-    def _images_folder(self) -> str:
-        return str(self.workspace.project.images_folder) if self.workspace is not None else ""
+    def show_page(self, page_id: str) -> None:
+        """Go to a page of the switcher."""
+        self.host.show_page(page_id)
 
     def set_full_screen(self, on: bool) -> None:
         """Fill the screen or not."""
@@ -367,6 +372,7 @@ class MainWindow(QMainWindow):
         self._propagate.setIcon(icon("mdi6.creation", "on_accent"))
         for state in self.findChildren(EmptyState):
             state.refresh_icons()
+        self.host.theme_changed()
 
     def _setting_changed(self, key: str) -> None:
         if key == "general.theme":
@@ -379,7 +385,9 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Save everything; stay open when a job should go on."""
         keep_geometry(self)
+        self.host.keep()
         if self.close_project():
+            self.host.close_pages()
             event.accept()
         else:
             event.ignore()

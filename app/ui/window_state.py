@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from app.ui.main_window import MainWindow
 
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 """Raised when panels are added or renamed, so that an older layout is not taken."""
 
 

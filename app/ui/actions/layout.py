@@ -44,6 +44,9 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "View",
         (
+            "page.label",
+            "page.train",
+            "-",
             "view.fit",
             "view.actual",
             "view.zoom_in",
@@ -136,6 +139,7 @@ SECTIONS: dict[str, str] = {
     "tool": "Tools",
     "class": "Classes",
     "view": "View",
+    "page": "Pages",
     "image": "Images",
     "label": "Propagation",
     "review": "Review",

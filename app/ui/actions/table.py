@@ -215,6 +215,27 @@ _VIEW = (
     ActionSpec("view.full_screen", "Full screen", "mdi6.fullscreen", ("F11",), checkable=True),
 )
 
+_PAGES = (
+    ActionSpec(
+        "page.label",
+        "Label",
+        "mdi6.brush-outline",
+        ("Alt+1",),
+        tip="Paint, propagate and review",
+        checkable=True,
+        group="page",
+    ),
+    ActionSpec(
+        "page.train",
+        "Train",
+        "mdi6.school-outline",
+        ("Alt+2",),
+        tip="Fit a model to a folder of your own images",
+        checkable=True,
+        group="page",
+    ),
+)
+
 _IMAGES = (
     ActionSpec(
         "image.next", "Next image", "mdi6.chevron-down", ("D", "PgDown"), "canvas", presets={"cvat": ("F",)}
@@ -318,5 +339,15 @@ _HELP = (
     ActionSpec("help.diagnostics", "About and diagnostics", "mdi6.information-outline"),
 )
 
-ACTIONS: tuple[ActionSpec, ...] = (*_FILE, *_EDIT, *_TOOLS, *_CLASSES, *_VIEW, *_IMAGES, *_LABEL, *_HELP)
+ACTIONS: tuple[ActionSpec, ...] = (
+    *_FILE,
+    *_EDIT,
+    *_TOOLS,
+    *_CLASSES,
+    *_VIEW,
+    *_PAGES,
+    *_IMAGES,
+    *_LABEL,
+    *_HELP,
+)
 ACTION_BY_ID: dict[str, ActionSpec] = {spec.id: spec for spec in ACTIONS}

@@ -36,6 +36,13 @@ QToolButton:checked { background: $accent_soft; border-color: transparent; }
 QToolButton:focus { border-color: $accent; }
 QToolButton:disabled { color: $faint; }
 
+QFrame#switcher { background: $hover; border: 0; border-radius: 8px; }
+QFrame#switcher QToolButton { border-radius: 6px; padding: 4px 12px 4px 9px; color: $muted; }
+QFrame#switcher QToolButton:hover { color: $text; background: transparent; }
+QFrame#switcher QToolButton:checked { background: $raised; color: $text; font-weight: 600;
+  border-color: $border; }
+QFrame#switcher QToolButton:focus { border-color: $accent; }
+
 QPushButton { background: $raised; border: 1px solid $strong_border; border-radius: 6px; padding: 6px 14px; }
 QPushButton:hover { background: $hover; }
 QPushButton:pressed { background: $pressed; }

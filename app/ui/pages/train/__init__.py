@@ -1,0 +1,1 @@
+"""The page that fits models to the user's own images."""
