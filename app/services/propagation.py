@@ -8,100 +8,37 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QObject
 
-from app.domain.project import Project, Result
-from app.domain.status import Status
+from app.domain.project import Result
+from app.domain.propagation import (
+    PropagationRequest,
+    TargetPreview,
+    engine_question,
+    last_request,
+    propagation_targets,
+    result_of,
+)
 from app.services.dispatch import Mailbox
 from app.services.engine import EngineClient
 from app.services.jobs import Job, JobError, JobProgress, JobRunner, JobState
 from app.services.session import Changes, Session
 from coordgan_core.engine.protocol import Reply
-from coordgan_core.errors import CoordError, LabelError
+from coordgan_core.errors import CoordError
+
+__all__ = [
+    "PropagationJob",
+    "PropagationRequest",
+    "TargetPreview",
+    "last_request",
+    "propagation_targets",
+    "start_propagation",
+]
 
 _log = logging.getLogger(__name__)
 _STOP = 100  # failures in a row after which something other than the images must be wrong
-
-
-@dataclass(frozen=True)
-class PropagationRequest:
-    """What to propagate.
-
-    Args:
-        model: Id of a model.
-        references: Images whose label maps are the source.
-        queries: Images that receive labels.
-        options: Options of the propagation, as plain values.
-        keep_human_pixels: Also renew the machine's pixels of images in which a person has corrected an
-            earlier result; their corrections stay. Otherwise such images are left alone altogether.
-        category: That of the model, for the record.
-        model_name: Its name, for the record.
-    """
-
-    model: str
-    references: tuple[int, ...]
-    queries: tuple[int, ...]
-    options: dict[str, Any] = field(default_factory=dict)
-    keep_human_pixels: bool = False
-    category: str = ""
-    model_name: str = ""
-
-
-@dataclass(frozen=True)
-class TargetPreview:
-    """What a propagation would touch: images that get labels, that stay, that cannot be read."""
-
-    queries: tuple[int, ...]
-    protected: tuple[int, ...]
-    unreadable: tuple[int, ...]
-
-
-def propagation_targets(project: Project, request: PropagationRequest) -> TargetPreview:
-    """Say which images a request would touch; references are never among them."""
-    references = set(request.references)
-    wanted = [i for i in request.queries if i not in references]
-    human = {int(i) for i in project.ids("is:human")}
-    corrected = set()
-    if request.keep_human_pixels:
-        corrected = {int(i) for i in project.ids(f"status:{Status.EDITED.value}")} & _on_machine_base(project)
-    missing = {int(i) for i in project.ids("is:missing")} | _unreadable(project)
-    protected = tuple(i for i in wanted if i in human and i not in corrected)
-    left = set(protected)
-    queries = tuple(i for i in wanted if i not in left and i not in missing)
-    return TargetPreview(queries, protected, tuple(i for i in wanted if i in missing and i not in left))
-
-
-def last_request(project: Project) -> PropagationRequest | None:
-    """Return what the newest propagation of a project asked for, from whatever start of the application.
-
-    Its references and queries are those of then; None where there was none.
-    """
-    for run in project.runs():
-        details = run.details
-        if run.kind == "propagation" and details.get("model"):
-            options = details.get("options")
-            return PropagationRequest(
-                model=str(details["model"]),
-                references=tuple(int(i) for i in details.get("references", ())),
-                queries=(),
-                options=dict(options) if isinstance(options, dict) else {},
-                keep_human_pixels=bool(details.get("keep_human_pixels")),
-                category=str(details.get("category") or ""),
-                model_name=str(details.get("model_name") or ""),
-            )
-    return None
-
-
-def _on_machine_base(project: Project) -> set[int]:
-    return {row[0] for row in project.database.read("SELECT image_id FROM machine_base")}
-
-
-def _unreadable(project: Project) -> set[int]:
-    return {row[0] for row in project.database.read("SELECT id FROM images WHERE problem <> ''")}
 
 
 class PropagationJob(Job):
@@ -182,25 +119,9 @@ class PropagationJob(Job):
         try:
             self._session.flush()
             targets = propagation_targets(self._project, self._request)
-            references, arrays = self._references()
-            rows = self._project.rows(targets.queries)
-            self._names = {row.id: row.path for row in rows}
-            params = {
-                "model": self._request.model,
-                "references": references,
-                "queries": [
-                    {"id": row.id, "path": str(self._project.images_folder / row.path)} for row in rows
-                ],
-                "options": self._request.options,
-            }
-            details = {
-                "model": self._request.model,
-                "model_name": self._request.model_name,
-                "category": self._request.category,
-                "references": list(self._request.references),
-                "options": self._request.options,
-                "keep_human_pixels": self._request.keep_human_pixels,
-            }
+            params, arrays = engine_question(self._project, self._request, targets.queries)
+            self._names = {row.id: row.path for row in self._project.rows(targets.queries)}
+            details = self._request.details
             self.batch = self._project.batches.begin("propagation", "Propagate", details)
         except CoordError as error:
             message = str(error)
@@ -213,29 +134,13 @@ class PropagationJob(Job):
             self._protected = len(targets.protected)
             self._mailbox.post(lambda: self._ask(params, arrays))
 
-    def _references(self) -> tuple[list[dict[str, str]], dict[str, Any]]:
-        if not self._request.references:
-            raise LabelError("there is no reference", remedy="label one image and make it a reference first")
-        items, arrays = [], {}
-        for index, row in enumerate(self._project.rows(self._request.references)):
-            labels = self._project.labels(row.id)
-            if not labels.any():
-                raise LabelError(
-                    f"the reference {row.path} has no labels",
-                    expected="at least one painted part",
-                    remedy="paint it first, or leave it out",
-                )
-            items.append({"path": str(self._project.images_folder / row.path)})
-            arrays[f"labels{index}"] = labels
-        return items, arrays
-
     def _write_waiting(self) -> None:
         """Store all results that have come, together: their syncs are what takes time."""
         taken: dict[int, tuple[Reply, Result]] = {}
         while self._inbox:
             image_id, reply = self._inbox.popleft()
             try:
-                taken[image_id] = reply, self._result(image_id, reply)
+                taken[image_id] = reply, result_of(self._project, image_id, reply.data, reply.arrays)
             except (CoordError, KeyError, TypeError, ValueError) as error:
                 self._tell(image_id, reply, error)
         if not taken or self.batch is None:
@@ -255,27 +160,6 @@ class PropagationJob(Job):
         message = "" if isinstance(outcome, bool) else str(outcome)
         taken = outcome is True
         self._mailbox.post(lambda: self._written(image_id, reply, taken=taken, message=message))
-
-    def _result(self, image_id: int, reply: Reply) -> Result:
-        row = self._project.measure(image_id)
-        labels = reply.arrays["labels"]
-        if labels.ndim != 2 or labels.dtype != np.uint8 or labels.shape != (row.height, row.width):
-            raise LabelError(
-                f"the engine sent labels of {list(labels.shape)} for {row.path}",
-                expected=f"[{row.height}, {row.width}]",
-                remedy="propagate again; if it happens again, the image has changed",
-            )
-        confidence = reply.arrays.get("confidence")
-        if confidence is not None:
-            confidence = confidence.astype(np.float32) / np.float32(255.0)
-        score = reply.data.get("score")
-        return Result(
-            labels,
-            confidence,
-            float(score) if isinstance(score, int | float) else None,
-            {int(c): float(s) for c, s in dict(reply.data.get("class_scores", {})).items()},
-            str(reply.data.get("note", "")),
-        )
 
     def _note_failure(self, image_id: int, message: str) -> None:
         assert self.batch is not None

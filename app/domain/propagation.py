@@ -1,0 +1,163 @@
+"""What a propagation of a project asks for and what comes back, the same for window and command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.domain.project import Project, Result
+from app.domain.status import Status
+from coordgan_core.errors import LabelError
+
+
+@dataclass(frozen=True)
+class PropagationRequest:
+    """What to propagate.
+
+    Args:
+        model: Id of a model.
+        references: Images whose label maps are the source.
+        queries: Images that receive labels.
+        options: Options of the propagation, as plain values.
+        keep_human_pixels: Also renew the machine's pixels of images in which a person has corrected an
+            earlier result; their corrections stay. Otherwise such images are left alone altogether.
+        category: That of the model, for the record.
+        model_name: Its name, for the record.
+    """
+
+    model: str
+    references: tuple[int, ...]
+    queries: tuple[int, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    keep_human_pixels: bool = False
+    category: str = ""
+    model_name: str = ""
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the project remembers of it: from what its results were made."""
+        return {
+            "model": self.model,
+            "model_name": self.model_name,
+            "category": self.category,
+            "references": list(self.references),
+            "options": self.options,
+            "keep_human_pixels": self.keep_human_pixels,
+        }
+
+
+@dataclass(frozen=True)
+class TargetPreview:
+    """What a propagation would touch: images that get labels, that stay, that cannot be read."""
+
+    queries: tuple[int, ...]
+    protected: tuple[int, ...]
+    unreadable: tuple[int, ...]
+
+
+def propagation_targets(project: Project, request: PropagationRequest) -> TargetPreview:
+    """Say which images a request would touch; references are never among them."""
+    references = set(request.references)
+    wanted = [i for i in request.queries if i not in references]
+    human = {int(i) for i in project.ids("is:human")}
+    corrected = set()
+    if request.keep_human_pixels:
+        corrected = {int(i) for i in project.ids(f"status:{Status.EDITED.value}")} & _on_machine_base(project)
+    missing = {int(i) for i in project.ids("is:missing")} | _unreadable(project)
+    protected = tuple(i for i in wanted if i in human and i not in corrected)
+    left = set(protected)
+    queries = tuple(i for i in wanted if i not in left and i not in missing)
+    return TargetPreview(queries, protected, tuple(i for i in wanted if i in missing and i not in left))
+
+
+def last_request(project: Project) -> PropagationRequest | None:
+    """Return what the newest propagation of a project asked for, from whatever start of the application.
+
+    Its references and queries are those of then; None where there was none.
+    """
+    for run in project.runs():
+        details = run.details
+        if run.kind == "propagation" and details.get("model"):
+            options = details.get("options")
+            return PropagationRequest(
+                model=str(details["model"]),
+                references=tuple(int(i) for i in details.get("references", ())),
+                queries=(),
+                options=dict(options) if isinstance(options, dict) else {},
+                keep_human_pixels=bool(details.get("keep_human_pixels")),
+                category=str(details.get("category") or ""),
+                model_name=str(details.get("model_name") or ""),
+            )
+    return None
+
+
+def engine_question(
+    project: Project, request: PropagationRequest, queries: tuple[int, ...]
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[np.uint8]]]:
+    """Return the parameters and arrays of the engine's verb ``propagate``.
+
+    Args:
+        project: The project; its label maps are read as the journal has them.
+        request: What to propagate.
+        queries: The images to ask for, of `propagation_targets`.
+
+    Raises:
+        LabelError: There is no reference, or one has no labels.
+    """
+    if not request.references:
+        raise LabelError("there is no reference", remedy="label one image and make it a reference first")
+    items, arrays = [], {}
+    for index, row in enumerate(project.rows(request.references)):
+        labels = project.labels(row.id)
+        if not labels.any():
+            raise LabelError(
+                f"the reference {row.path} has no labels",
+                expected="at least one painted part",
+                remedy="paint it first, or leave it out",
+            )
+        items.append({"path": str(project.images_folder / row.path)})
+        arrays[f"labels{index}"] = labels
+    asked = [{"id": row.id, "path": str(project.images_folder / row.path)} for row in project.rows(queries)]
+    params = {"model": request.model, "references": items, "queries": asked, "options": request.options}
+    return params, arrays
+
+
+def result_of(
+    project: Project, image_id: int, data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
+) -> Result:
+    """Return the result for an image from what the engine has answered.
+
+    Raises:
+        LabelError: The answer does not fit the image.
+    """
+    row = project.measure(image_id)
+    labels = arrays["labels"]
+    if labels.ndim != 2 or labels.dtype != np.uint8 or labels.shape != (row.height, row.width):
+        raise LabelError(
+            f"the engine sent labels of {list(labels.shape)} for {row.path}",
+            expected=f"[{row.height}, {row.width}]",
+            remedy="propagate again; if it happens again, the image has changed",
+        )
+    confidence = arrays.get("confidence")
+    if confidence is not None:
+        confidence = confidence.astype(np.float32) / np.float32(255.0)
+    score = data.get("score")
+    return Result(
+        labels,
+        confidence,
+        float(score) if isinstance(score, int | float) else None,
+        {int(c): float(s) for c, s in dict(data.get("class_scores", {})).items()},
+        str(data.get("note", "")),
+    )
+
+
+def _on_machine_base(project: Project) -> set[int]:
+    return {row[0] for row in project.database.read("SELECT image_id FROM machine_base")}
+
+
+def _unreadable(project: Project) -> set[int]:
+    return {row[0] for row in project.database.read("SELECT id FROM images WHERE problem <> ''")}
