@@ -67,3 +67,12 @@ def tiny_model(seed: int = 0, **changes: object) -> TinyCoordGAN:
 
 def images(count: int = 2, side: int = 32, seed: int = 0) -> Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def awaken(part: nn.Module, seed: int = 0) -> None:
+    """Move the biases of a part off zero, as its training would."""
+    noise = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in part.named_parameters():
+            if name.endswith("bias"):
+                parameter += 0.01 * torch.randn(parameter.shape, generator=noise)
