@@ -14,7 +14,7 @@ A format is one small class without state: `Format.probe`, `Format.read`, `Forma
 * **Unknown keys**: a format with `extras_of` set gives what it does not understand in `ImportItem.extras`,
   a JSON object; the project keeps it beside the image and hands it to `write` of any format with the same
   `extras_of` in `ExportItem.extras`. What a format writes itself wins over what was kept.
-* **Choices** (`Choice`) are what a person may decide about one format; `ExportOptions.choices` has the values.
+* **Choices** (`Choice`) are what a person may decide about one format; see `ExportOptions.choices`.
 * **Outlines**: `app.domain.formats.outlines` traces and fills along the edges between pixels, exactly.
 """
 
@@ -151,11 +151,6 @@ class Source:
     void: frozenset[int] = frozenset()
 
 
-def unknown_size(name: str) -> tuple[int, int] | None:
-    """Return None: nothing is known of this image."""
-    del name
-
-
 @dataclass(frozen=True)
 class KnownImages:
     """The images to which label maps may belong.
@@ -167,7 +162,7 @@ class KnownImages:
     """
 
     stems: Collection[str] = ()
-    size: Callable[[str], tuple[int, int] | None] = unknown_size
+    size: Callable[[str], tuple[int, int] | None] = lambda _: None
 
 
 NO_IMAGES = KnownImages()

@@ -1,0 +1,158 @@
+"""Outlines of masks along the edges between pixels, and filling them again: exact both ways.
+
+Corners are ``(x, y)`` with 0 at the outer edge of the first pixel, as COCO and YOLO count; pixel ``i``
+reaches from ``i`` to ``i + 1``. A pixel is inside where its centre is. Formats that count from pixel centres
+(labelme) subtract 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ring = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What hangs together over the sides of pixels: its outline and those of its holes, ``[N, 2]`` each.
+
+    The outline runs clockwise on the screen, holes run against it; first and last corner differ.
+    """
+
+    outer: Ring
+    holes: tuple[Ring, ...] = ()
+
+    @property
+    def rings(self) -> tuple[Ring, ...]:
+        """All outlines, the outer one first."""
+        return (self.outer, *self.holes)
+
+
+def trace(mask: Mask) -> list[Piece]:
+    """Return the pieces of ``mask``, ``bool [H, W]``, in reading order of their first pixels."""
+    import cv2
+
+    if not mask.any():
+        return []
+    _, numbers = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    outers: dict[int, Ring] = {}
+    holes: dict[int, list[Ring]] = {}
+    for ring in _rings(mask):
+        x, y = ring[0].astype(int)
+        # the first corner is the topmost, then leftmost: below it lies the piece, or a hole with it above
+        if y < mask.shape[0] and x < mask.shape[1] and mask[y, x]:
+            outers[int(numbers[y, x])] = _turned(ring, clockwise=True)
+        else:
+            holes.setdefault(int(numbers[y - 1, x]), []).append(_turned(ring, clockwise=False))
+    return [Piece(outer, tuple(holes.get(number, ()))) for number, outer in outers.items()]
+
+
+def fill(rings: Iterable[npt.ArrayLike], shape: tuple[int, int]) -> Mask:
+    """Return the pixels whose centres lie inside an odd number of ``rings``, ``bool [H, W]``.
+
+    Args:
+        rings: Corners ``[N, 2]``, ``(x, y)``; closed by themselves, cut off outside of the image.
+        shape: ``(height, width)``.
+    """
+    height, width = shape
+    toggles = np.zeros((height, width + 1), np.uint8)
+    for ring in rings:
+        corners = np.asarray(ring, np.float64).reshape(-1, 2)
+        rows, columns = _crossings(corners, height)
+        places = np.clip(np.ceil(columns - 0.5), 0, width).astype(np.int64)
+        np.bitwise_xor.at(toggles, (rows, places), 1)
+    return np.bitwise_xor.accumulate(toggles[:, :width], axis=1).astype(bool)
+
+
+def bridged(piece: Piece) -> Ring:
+    """Return one closed line around a piece with holes: cuts of no width lead to each hole and back.
+
+    Filling it gives the piece without the holes, exactly.
+    """
+    line = piece.outer
+    for hole in sorted(piece.holes, key=lambda ring: float(ring[:, 0].min())):
+        start = int(hole[:, 0].argmin())
+        distances = np.abs(line - hole[start]).sum(axis=1)
+        place = int(distances.argmin())
+        around = np.roll(hole, -start, axis=0)
+        line = np.concatenate([line[: place + 1], around, around[:1], line[place:]])
+    return line
+
+
+def area(ring: npt.ArrayLike) -> float:
+    """Return the area inside a ring, positive when it runs clockwise on the screen."""
+    x, y = np.asarray(ring, np.float64).reshape(-1, 2).T
+    return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
+
+
+def _turned(ring: Ring, *, clockwise: bool) -> Ring:
+    return ring if (area(ring) > 0) == clockwise else np.concatenate([ring[:1], ring[:0:-1]])
+
+
+def _crossings(corners: Ring, height: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return rows, and where the outline crosses the line through the centres of each."""
+    after = np.roll(corners, -1, axis=0)
+    # always from top to bottom, so that a line that is walked twice crosses at the very same place
+    swapped = corners[:, 1] > after[:, 1]
+    top, bottom = np.where(swapped[:, None], after, corners), np.where(swapped[:, None], corners, after)
+    first = np.clip(np.ceil(top[:, 1] - 0.5), 0, height).astype(np.int64)
+    last = np.clip(np.ceil(bottom[:, 1] - 0.5), 0, height).astype(np.int64)
+    counts = last - first
+    edge = np.repeat(np.arange(len(corners)), counts)
+    rows = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+    share = (rows + 0.5 - top[edge, 1]) / (bottom[edge, 1] - top[edge, 1])
+    return rows, top[edge, 0] + share * (bottom[edge, 0] - top[edge, 0])
+
+
+def _rings(mask: Mask) -> list[Ring]:
+    """Return all closed outlines, each from its topmost, then leftmost corner, in reading order of these.
+
+    At every corner an outline turns: the horizontal edges of a row of corners are its 1st to 2nd, 3rd to 4th
+    and so on; the vertical ones of a column likewise. A corner where only diagonal pixels meet counts twice.
+    """
+    xs, ys, up_first = _corners(mask)
+    count = len(xs)
+    by_row = np.lexsort((np.arange(count), xs, ys))
+    # of two corners at one place, the first ends the edge from the left; which one ends the edge from above
+    # decides that diagonal pixels do not hang together
+    by_column = np.lexsort((up_first, ys, xs))
+    across, along = np.empty(count, np.int64), np.empty(count, np.int64)
+    across[by_row[0::2]], across[by_row[1::2]] = by_row[1::2], by_row[0::2]
+    along[by_column[0::2]], along[by_column[1::2]] = by_column[1::2], by_column[0::2]
+    horizontal, vertical = across.tolist(), along.tolist()
+    seen = bytearray(count)
+    rings = []
+    for start in by_row.tolist():
+        if seen[start]:
+            continue
+        order, at = [], start
+        while not seen[at]:
+            other = horizontal[at]
+            seen[at] = seen[other] = 1
+            order += [at, other]
+            at = vertical[other]
+        rings.append(np.stack([xs[order], ys[order]], axis=1).astype(np.float64))
+    return rings
+
+
+def _corners(mask: Mask) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return x, y and the order along the column of all corners, doubled where only diagonal pixels meet."""
+    inside = np.pad(mask, 1)
+    up_left, up_right = inside[:-1, :-1], inside[:-1, 1:]
+    down_left, down_right = inside[1:, :-1], inside[1:, 1:]
+    odd = up_left ^ up_right ^ down_left ^ down_right
+    crossed = (up_left == down_right) & (up_right == down_left) & (up_left != up_right)
+    ys, xs = np.nonzero(odd | crossed)
+    repeats = np.where(crossed[ys, xs], 2, 1)
+    second = np.zeros(int(repeats.sum()), np.int64)
+    second[np.cumsum(repeats)[repeats == 2] - 1] = 1
+    ys, xs = np.repeat(ys, repeats), np.repeat(xs, repeats)
+    # pixels up-left and down-right: the copy that ends the left edge is the corner of the upper pixel;
+    # pixels up-right and down-left: it is the corner of the lower one
+    falling = up_left[ys, xs]
+    return xs, ys, np.where(falling, second, 1 - second)
