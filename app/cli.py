@@ -16,11 +16,21 @@ from typing import TYPE_CHECKING, Any
 from app.commands.window import open_window
 from coordgan_core._version import __version__
 from coordgan_core.errors import ConfigError, CoordError
+from coordgan_core.torch_folder import use_torch_folder
 
 if TYPE_CHECKING:
     import typer
 
-MODULES = ("demo", "train", "propagate", "evaluate", "explore", "models", "doctor")
+MODULES = (
+    "demo",
+    "project",
+    "propagate",
+    "train",
+    "models",
+    "evaluate",
+    "explore",
+    "doctor",
+)
 """Modules of `app.commands`, in the order of the help."""
 
 ABOUT = """Label one image, get the folder.
@@ -61,6 +71,7 @@ def run_command(arguments: Sequence[str]) -> int:
     """Run a command of the command line; return its exit code."""
     import typer
 
+    use_torch_folder()
     group = typer.main.get_command(build_app())
     _guard(group, as_json="--json" in arguments)
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import numpy.typing as npt
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
-import coordgan_core
+from app.processes import child_environment, engine_command
 from app.services.models import ModelInfo, described
 from coordgan_core.engine.protocol import (
     VERSION,
@@ -27,6 +26,7 @@ from coordgan_core.engine.protocol import (
     decode_reply,
     encode_request,
 )
+from coordgan_core.torch_folder import TORCH_VARIABLE
 
 _log = logging.getLogger(__name__)
 _CANCEL_SEC = 3.0
@@ -35,8 +35,6 @@ _ASLEEP_SEC = 5.0
 _MAX_LINE = 128 << 20
 _MAX_RESTARTS = 3
 _ERROR_TAIL = 4000
-ENGINE_FLAG = "--engine"
-"""With it the frozen application runs as the engine."""
 
 Answer = Callable[[Reply], None]
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -61,18 +59,11 @@ class _Pending:
     cancelled_at: float | None = None
 
 
-def engine_command() -> list[str]:
-    """Return what starts the engine: this Python, or the frozen application itself."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, ENGINE_FLAG]
-    return [sys.executable, "-m", "coordgan_core.engine"]
-
-
 class EngineClient(QObject):
     """Talks to one engine process, which starts with the first request and again after a crash.
 
     Args:
-        command: What starts it; `engine_command` by default.
+        command: What starts it; `app.processes.engine_command` by default.
         model_folders: Where models are looked for.
         device: ``auto``, ``cpu``, ``cuda``.
         precision: ``auto``, ``float32``, ``bfloat16``.
@@ -98,6 +89,8 @@ class EngineClient(QObject):
         self.model_folders = list(model_folders)
         self.device = device
         self.precision = precision
+        self.torch_problem = ""
+        """Why the private build of PyTorch is not used; empty where it is, or where there is none."""
         self._hang_sec = hang_sec
         self._process: QProcess | None = None
         self._state = EngineState.STOPPED
@@ -188,14 +181,9 @@ class EngineClient(QObject):
         if self._process is not None:
             return
         process = QProcess(self)
-        environment = QProcessEnvironment.systemEnvironment()
-        environment.insert("PYTHONUNBUFFERED", "1")
-        environment.insert("OMP_WAIT_POLICY", "PASSIVE")
-        if not getattr(sys, "frozen", False):
-            # the engine must be the one that belongs to this window, wherever both were started
-            root = str(Path(coordgan_core.__file__).parents[1])
-            others = environment.value("PYTHONPATH", "")
-            environment.insert("PYTHONPATH", os.pathsep.join(filter(None, [root, others])))
+        environment = QProcessEnvironment()
+        for name, value in child_environment().items():
+            environment.insert(name, value)
         process.setProcessEnvironment(environment)
         process.readyReadStandardOutput.connect(self._read)
         process.readyReadStandardError.connect(self._read_errors)
@@ -373,7 +361,20 @@ class EngineClient(QObject):
         if status is QProcess.ExitStatus.NormalExit and code == 0 and not self._pending:
             self._kill()
             return
+        if self._state is EngineState.STARTING and TORCH_VARIABLE in os.environ:
+            self._start_without_private_torch(self._explain(code, status))
+            return
         self._fail(self._explain(code, status))
+
+    def _start_without_private_torch(self, reason: str) -> None:
+        """Fall back to the PyTorch of the installation; requests in flight are sent to the new process."""
+        _log.warning("the private build of PyTorch is not used: %s", reason)
+        del os.environ[TORCH_VARIABLE]
+        self.torch_problem = reason
+        self._kill()
+        self.start()
+        for pending in self._pending.values():
+            pending.request = _renewed(pending.request, self._generation)
 
     def _on_process_error(self, error: QProcess.ProcessError) -> None:
         if error is QProcess.ProcessError.FailedToStart:

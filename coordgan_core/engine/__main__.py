@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
 from typing import BinaryIO
+
+from coordgan_core.torch_folder import EXIT_TORCH, use_torch_folder
 
 
 def prepare_environment() -> None:
@@ -23,11 +26,30 @@ def take_output() -> BinaryIO:
     return sink
 
 
+def load_private_torch() -> bool:
+    """Load the private build of PyTorch if one is named; return False if it cannot be loaded.
+
+    At once, before anything is answered: half a library cannot be exchanged for another in one process, so
+    whoever started the engine has to start it again without.
+    """
+    folder = use_torch_folder()
+    if folder is None:
+        return True
+    try:
+        importlib.import_module("torch")
+    except Exception as error:  # whatever a broken library raises
+        sys.stderr.write(f"PyTorch in {folder} cannot be loaded: {error}\n")
+        return False
+    return True
+
+
 def main() -> int:
     """Serve until the input ends."""
     prepare_environment()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     sink = take_output()
+    if not load_private_torch():
+        return EXIT_TORCH
 
     from coordgan_core.engine.backend import LocalBackend
     from coordgan_core.engine.server import Server

@@ -1,0 +1,7 @@
+"""What the frozen application runs first."""
+
+import sys
+
+from app.frozen import main
+
+sys.exit(main())
