@@ -30,6 +30,7 @@ MODULES = (
     "evaluate",
     "explore",
     "doctor",
+    "selftest",
 )
 """Modules of `app.commands`, in the order of the help."""
 

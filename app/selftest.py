@@ -1,0 +1,183 @@
+"""The installed program tests itself: window, engine, propagation of the sample project, export, end.
+
+What `coordlabel selftest` runs, and with it the smoke test of every installer. The same window, engine
+process and formats serve as in daily work; only nobody presses the buttons.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coordgan_core.errors import CoordError
+
+if TYPE_CHECKING:
+    from app.launch import Running
+    from app.services.models import ModelInfo
+    from app.ui.workspace import Workspace
+
+PATIENCE_SEC = 180.0
+
+
+class SelfTestError(CoordError):
+    """A part of the program does not do what it must."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part that works: its name, seconds since the test began, and what was seen."""
+
+    name: str
+    seconds: float
+    seen: dict[str, Any]
+
+
+def run(out: Path) -> Iterator[Step]:
+    """Open the window, propagate the sample project with a bundled model, export, quit; yield what works.
+
+    Args:
+        out: Folder for the profile, the copy of the sample and the exported label maps.
+
+    Raises:
+        SelfTestError: Something does not work.
+    """
+    begin = time.monotonic()
+
+    def step(name: str, **seen: Any) -> Step:
+        return Step(name, round(time.monotonic() - begin, 3), seen)
+
+    from app.launch import Running, make_application
+
+    make_application()
+    running = Running(make_application(), out / "profile")
+    try:
+        running.show(None)
+        _wait(lambda: _on_screen(running), "the window did not appear")
+        yield step("window", libraries=_heavy(), platform=_platform())
+        workspace = _open_sample(running, out)
+        yield step("project", images=workspace.project.count())
+        model = _bundled_model(running)
+        yield step("engine", model=model.name, computes=_computes(running))
+        yield step("propagated", images=_propagate(running, workspace, model))
+        yield step("exported", files=_export(running, workspace, out / "exported"))
+    finally:
+        running.close()
+    yield step("closed")
+
+
+def _wait(condition: Callable[[], object], problem: str) -> None:
+    """Let the window work until a condition holds."""
+    from PySide6.QtWidgets import QApplication
+
+    until = time.monotonic() + PATIENCE_SEC
+    while not condition():
+        if time.monotonic() > until:
+            raise SelfTestError(
+                problem, expected=f"it within {PATIENCE_SEC:.0f} s", remedy="install the program again"
+            )
+        QApplication.processEvents()
+        time.sleep(0.002)
+
+
+def _on_screen(running: Running) -> bool:
+    handle = running.window.windowHandle()
+    return handle is not None and handle.isExposed()
+
+
+def _heavy() -> list[str]:
+    """Return what the window has loaded and must not."""
+    return [name for name in ("torch", "cv2") if name in sys.modules]
+
+
+def _platform() -> str:
+    from PySide6.QtGui import QGuiApplication
+
+    return QGuiApplication.platformName()
+
+
+def _open_sample(running: Running, out: Path) -> Workspace:
+    from app.services.sample import prepare_sample
+
+    images = prepare_sample(out / "sample")
+    if not running.window.open_project(images) or running.window.workspace is None:
+        raise SelfTestError(
+            f"the project {images} cannot be opened", expected="a project", remedy="choose another folder"
+        )
+    workspace = running.window.workspace
+    _wait(lambda: workspace.canvas.has_image, "the first image did not appear")
+    return workspace
+
+
+def _bundled_model(running: Running) -> ModelInfo:
+    answers: list[list[ModelInfo]] = []
+    problems: list[str] = []
+    running.engine.models(answers.append, problems.append)
+    _wait(lambda: answers or problems, "the engine did not answer")
+    bundled = [model for model in (answers or [[]])[0] if model.builtin and model.path]
+    if not bundled:
+        raise SelfTestError(
+            f"the engine names no bundled model ({', '.join(problems) or 'none found'})",
+            expected="a model in resources/models",
+            remedy="install the program again",
+        )
+    return bundled[0]
+
+
+def _computes(running: Running) -> str:
+    from coordgan_core.torch_folder import TORCH_VARIABLE
+
+    private = os.environ.get(TORCH_VARIABLE)
+    problem = running.engine.torch_problem
+    return f"installed PyTorch ({problem})" if problem else (private or "installed PyTorch")
+
+
+def _propagate(running: Running, workspace: Workspace, model: ModelInfo) -> int:
+    from app.domain.propagation import PropagationRequest
+    from app.domain.status import Status
+    from app.services.propagation import start_propagation
+
+    project = workspace.project
+    references = tuple(project.references())
+    queries = tuple(int(i) for i in project.ids("") if int(i) not in references)
+    request = PropagationRequest(model.id, references, queries)
+    job = start_propagation(workspace.session, running.engine, running.jobs, request)
+    _finish(running, job, "the propagation")
+    labelled = project.counts()[Status.PROPAGATED]
+    if labelled != len(queries):
+        raise SelfTestError(
+            f"{labelled} of {len(queries)} images are labelled", expected="all", remedy="see the log"
+        )
+    if not all(project.labels(image_id).any() for image_id in queries):
+        raise SelfTestError("a label map is empty", expected="parts in every image", remedy="see the log")
+    return labelled
+
+
+def _export(running: Running, workspace: Workspace, out: Path) -> int:
+    from app.services.transfer import start_export
+
+    ids = [int(i) for i in workspace.project.ids("")]
+    job = start_export(workspace.session, running.jobs, ids, "pascal-voc", out)
+    _finish(running, job, "the export")
+    files = len(list(out.glob("SegmentationClass/*.png")))
+    if files != len(ids):
+        raise SelfTestError(
+            f"{files} of {len(ids)} label maps are exported", expected="all", remedy="see the log"
+        )
+    return files
+
+
+def _finish(running: Running, job: int, what: str) -> None:
+    from app.services.jobs import JobState
+
+    _wait(lambda: running.jobs.view(job).is_over, f"{what} did not end")
+    view = running.jobs.view(job)
+    if view.state is not JobState.DONE or view.errors:
+        reasons = [view.message, *(error.message for error in view.errors)]
+        raise SelfTestError(
+            f"{what} failed: {'; '.join(filter(None, reasons))}", expected="no error", remedy="see the log"
+        )
