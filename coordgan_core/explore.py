@@ -162,7 +162,7 @@ class Walk:
             )
         where = codes.structure if codes.maps is None else codes.maps
         self._where_shape, self._how_shape = where.shape[1:], codes.texture.shape[1:]
-        self._has_maps = codes.maps is not None
+        self.has_maps = codes.maps is not None
         self.images = len(codes)
         self.structure = principal_directions(where.flatten(1).float(), count)
         self.texture = principal_directions(codes.texture.flatten(1).float(), count)
@@ -172,7 +172,7 @@ class Walk:
         """Return the codes in the middle of all images, a batch of one."""
         where = self.structure.mean.reshape(1, *self._where_shape)
         texture = self.texture.mean.reshape(1, *self._how_shape)
-        if self._has_maps:
+        if self.has_maps:
             return Codes(self._structure_code[None], texture, where)
         return Codes(where, texture)
 
@@ -190,7 +190,7 @@ class Walk:
         device = self.structure.mean.device
         move = self.structure.offsets(structure.to(device)).reshape(-1, *self._where_shape)
         look = base.texture + self.texture.offsets(texture.to(device)).reshape(-1, *self._how_shape)
-        if self._has_maps and base.maps is not None:
+        if self.has_maps and base.maps is not None:
             return Codes(base.structure.expand(len(look), -1), look, base.maps + move)
         return Codes(base.structure + move, look)
 
@@ -198,5 +198,5 @@ class Walk:
         """Draw codes from the spread of the images (a Gaussian along the directions), one a seed."""
         counts = len(self.structure.sigmas), len(self.texture.sigmas)
         noise = [torch.randn(sum(counts), generator=generator(s, _STREAM, 1)) for s in seeds]
-        structure, texture = torch.stack(noise).split(counts, dim=1)
-        return self.at(self.mean(), structure, texture)
+        amounts = torch.stack(noise)
+        return self.at(self.mean(), amounts[:, : counts[0]], amounts[:, counts[0] :])

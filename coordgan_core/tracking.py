@@ -65,7 +65,7 @@ class Located:
         """
         given = np.asarray(points, np.float32).reshape(-1, 2)
         sizes = np.array([self.width, self.height], np.float32)
-        pixels = np.clip(((given + 1) * sizes - 1) / 2, 0, sizes - 1)
+        pixels = np.clip(((given + 1) * sizes - 1) / 2, 0, sizes - 1).astype(np.float32)
         beyond = given - ((2 * pixels + 1) / sizes - 1)
         values = np.concatenate([self.map, self.reliability[None]])
         sampled = _bilinear(values, pixels)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from coordgan_core.config import from_dict
 from coordgan_core.data.images import read_image
+from coordgan_core.engine.explorer import Explorer
 from coordgan_core.engine.protocol import Request
 from coordgan_core.engine.server import Answer
 from coordgan_core.engine.suggestions import Codes
@@ -40,6 +41,7 @@ class LocalBackend:
     def __init__(self) -> None:
         self._predictors: OrderedDict[tuple[str, ...], Predictor] = OrderedDict()
         self._analyses: OrderedDict[tuple[str, ...], Analysis] = OrderedDict()
+        self._explorer = Explorer(self._predictor)
 
     def run(self, request: Request) -> Stream:
         """Yield the events of a request and return its final answer.
@@ -53,6 +55,7 @@ class LocalBackend:
             "link": self._link,
             "refine": self._refine,
             "propagate": self._propagate,
+            "explore": self._explorer.run,
         }
         return (yield from verbs[request.verb](request))
 

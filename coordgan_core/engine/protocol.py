@@ -33,13 +33,14 @@ MAX_LINE_BYTES = 64 << 20
 INLINE_BYTES = 1 << 16
 """Arrays up to this many bytes (compressed) are sent inside the message."""
 
-Verb = Literal["hello", "models", "link", "propagate", "refine", "cancel", "release", "shutdown"]
+Verb = Literal["hello", "models", "link", "propagate", "refine", "explore", "cancel", "release", "shutdown"]
 VERBS: tuple[Verb, ...] = (
     "hello",
     "models",
     "link",
     "propagate",
     "refine",
+    "explore",
     "cancel",
     "release",
     "shutdown",
