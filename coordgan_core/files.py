@@ -81,6 +81,15 @@ _CANNOT_WRITE = {
     errno.EPERM,
     errno.ENOTDIR,
     errno.EFBIG,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.EILSEQ,
+    errno.EBUSY,
+    errno.ENXIO,
+    errno.ENODEV,
+    *({errno.ESTALE} if hasattr(errno, "ESTALE") else ()),
 }
 
 

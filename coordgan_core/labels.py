@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from coordgan_core.data.images import MAX_PIXELS
 from coordgan_core.errors import LabelError
 from coordgan_core.files import write_bytes, write_json
 from coordgan_core.palette import default_palette
@@ -21,6 +22,16 @@ from coordgan_core.palette import default_palette
 LabelMap = npt.NDArray[np.uint8]
 Palette = npt.NDArray[np.uint8]
 MAX_CLASSES = 256
+_FORMATS = (
+    "PNG",
+    "BMP",
+    "DIB",
+    "GIF",
+    "TIFF",
+    "PPM",
+    "JPEG",
+    "WEBP",
+)  # the last two only to say what is wrong
 _REMEDY = "save the class ids as an 8-bit palette or gray PNG, one number a pixel"
 
 
@@ -35,12 +46,21 @@ def read_label_map(path: str | Path) -> LabelMap:
     """
     path = Path(path)
     try:
-        with Image.open(path) as image:
+        # by name: of what Pillow opens, some formats are programs that another one runs
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise LabelError(
+                    f"the label map {path} has {image.width} x {image.height} pixels",
+                    expected=f"at most {MAX_PIXELS / 1e6:.0f} million",
+                    remedy="label a smaller image",
+                )
             image.load()
             return _ids(image, path)
+    except LabelError:
+        raise
     except FileNotFoundError:
         raise LabelError(f"there is no label map {path}", remedy="give the path of an existing PNG") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's decoders fail on damaged files with a dozen unrelated types
         raise LabelError(
             f"the label map {path} cannot be read ({error})",
             expected="a complete palette or gray PNG",

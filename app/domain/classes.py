@@ -121,6 +121,15 @@ class ClassTable:
         return ClassTable(tuple(changed if c.id == changed.id else c for c in self.classes))
 
 
+def bridge(table: ClassTable, other: ClassTable) -> ClassTable:
+    """Return a table with the classes of another one that it lacks; a name that is taken gets its id."""
+    for each in other.classes:
+        if table.get(each.id) is None:
+            name = each.name if table.by_name(each.name) is None else f"{each.name} ({each.id})"
+            table = ClassTable((*table.classes, dataclasses.replace(each, name=name)))
+    return table
+
+
 @dataclass(frozen=True)
 class AddClass:
     """Add a class; without ``id`` and ``color`` the next free id and its default colour."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 from app.domain.storage.lock import ProjectLock
 from coordgan_core.errors import DataError
 
+_NAME_MAX = 255  # bytes of a file name, on every common file system
+_ENDING = ".png"
 FOLDER = ".coordlabel"
 """Name of the project folder inside of an images folder."""
 
@@ -45,6 +49,34 @@ def relative(images: Path, place: Path) -> str:
         return Path(os.path.relpath(images, place)).as_posix()
     except ValueError:  # another drive
         return str(images)
+
+
+def label_name(relative: str) -> str:
+    """Return the path of a label map below its folder: that of the image with ``.png`` behind it.
+
+    A name that would become longer than file systems take is cut, and told from others by its hash.
+    """
+    prefix, slash, name = relative.rpartition("/")
+    if len(name.encode()) + len(_ENDING) > _NAME_MAX:
+        name = f"{name.encode()[: _NAME_MAX - 32].decode(errors='ignore')}~{image_hash(name)}"
+    return f"{prefix}{slash}{name}{_ENDING}"
+
+
+def image_hash(relative: str) -> str:
+    """Return sixteen digits that stand for a path."""
+    return hashlib.sha256(relative.encode()).hexdigest()[:16]
+
+
+def sweep(folder: Path) -> int:
+    """Remove the temporary files that a crash has left below a project folder; return how many."""
+    found = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith((".part", ".part-journal")):
+                with contextlib.suppress(OSError):
+                    Path(place, name).unlink()
+                    found += 1
+    return found
 
 
 def why_not_ours(lock: ProjectLock, folder: Path) -> str:

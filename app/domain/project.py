@@ -21,20 +21,22 @@ import numpy.typing as npt
 
 from app.domain import scan as scanning
 from app.domain.classes import (
+    BACKGROUND,
     ClassChange,
     ClassTable,
     LabelClass,
     RestoreClasses,
+    bridge,
     changed_classes,
     pixel_mapping,
     table_from_names,
 )
 from app.domain.edits import Edit, LabelMap
 from app.domain.palette import hex_color, parse_color
-from app.domain.place import FOLDER, find_project, images_of, relative, why_not_ours
+from app.domain.place import FOLDER, find_project, images_of, relative, sweep, why_not_ours
 from app.domain.search import Query, parse
 from app.domain.status import Origin, Status
-from app.domain.storage.batch_rows import Exchange, Result, RunRow, damaged
+from app.domain.storage.batch_rows import Exchange, Result, RunRow, damaged, loaded
 from app.domain.storage.batches import Batches
 from app.domain.storage.database import Database
 from app.domain.storage.index import ImageIndex, ImageRow, Sort
@@ -95,6 +97,8 @@ class Project:
             self.store = LabelStore(self.database, folder, lambda: self.classes.palette())
             self.batches = Batches(self.database, self.store)
             self._classes = self._load_classes()
+            if self.index.leads_outside():
+                raise damaged("an image that lies outside of its folder")
             if not self.read_only:
                 self._recover()
         except BaseException:
@@ -305,10 +309,19 @@ class Project:
         )
         if row is None:
             raise LabelError(f"there is no batch {batch}", remedy="open the folder again")
+        text = row[2] if row[0] else row[1]
+        table = None if text is None else _table_from_json(loaded(text))
+        if table is not None:  # first, so that no pixel is ever of a class that is not there
+            self._store_classes(bridge(self.classes, table))
         yield from self.batches.exchange(batch)
-        table = row[2] if row[0] else row[1]
         if table is not None:
-            self._store_classes(_table_from_json(json.loads(table)))
+            self._store_classes(self._with_used(table))
+        self.batches.finish_exchange(batch)
+
+    def _with_used(self, table: ClassTable) -> ClassTable:
+        """Return a table with the present classes added that images would otherwise lose the names of."""
+        used = [c for c in self.classes.classes if table.get(c.id) is None and self.index.class_use(c.id)[0]]
+        return bridge(table, ClassTable((BACKGROUND, *used)))
 
     # --- classes
 
@@ -361,7 +374,7 @@ class Project:
             yield Exchange((image_id,), 0, done, len(ids), batch)
         if mapping:
             # last, so that a crash in between leaves no pixels of a class that is gone
-            self._store_classes(after)
+            self._store_classes(self._with_used(after))
         self.batches.finish(batch)
 
     def remember_classes(self, batch: int, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
@@ -412,6 +425,8 @@ class Project:
 
     def _recover(self) -> None:
         """Write what a crash has left in the journal only; a label map that cannot be written stays there."""
+        if self._lock.was_cut_off:
+            sweep(self.folder)
         self.recovered = self.store.unflushed_strokes()
         problems = []
         for image_id in self.store.unflushed():
@@ -427,6 +442,9 @@ class Project:
             if run.images and run.kind != "status":
                 plural = "" if run.images == 1 else "s"
                 notes.append(f"“{run.text}” was cut off after {run.images} image{plural}")
+        for run in self.batches.turn_back_cut_off():
+            word = "redoing" if run.undone else "undoing"
+            notes.append(f"{word} “{run.text}” was cut off: do it again to finish it")
         self.note = "; ".join(filter(None, [*notes, *problems[:3]]))
         self.store.prune()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.domain.place import label_name
 from app.domain.storage.index import FoundFile, ImageIndex
 from coordgan_core.data.images import image_size, is_image
 from coordgan_core.errors import CoordError, DataError
@@ -76,8 +78,12 @@ def scan(
         except OSError as error:
             skipped.append((path, str(error.strerror)))
             continue
+        if not stat.S_ISREG(status.st_mode):
+            skipped.append((path, "it is no plain file"))  # reading a pipe would wait for ever
+            continue
         seen.add(path)
-        batch.append(FoundFile(path, status.st_size, status.st_mtime, path in labelled))
+        labelled_here = label_name(path) in labelled
+        batch.append(FoundFile(path, status.st_size, status.st_mtime, labelled_here))
         if len(batch) >= size:
             more, other = index.add_files(batch)
             added, changed, batch, size = added + more, changed + other, [], _BATCH
@@ -158,15 +164,23 @@ def walk(folder: Path, *, skip: Path | None = None) -> Iterator[tuple[str, os.Di
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if is_image(Path(entry.name)) and not entry.is_dir():
+            is_folder = _is_folder(entry)
+            if is_image(Path(entry.name)) and not is_folder:
                 yield prefix + entry.name, entry
-            elif entry.is_dir() and Path(entry.path) != skip:
+            elif is_folder and Path(entry.path) != skip:
                 folders.append((f"{prefix}{entry.name}/", Path(entry.path)))
         waiting += reversed(folders)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
 def _label_files(labels: Path) -> set[str]:
-    """Return the relative image paths that have a label map on disk."""
+    """Return the label maps on disk, as `label_name` names them."""
     if not labels.is_dir():
         return set()
-    return {path.removesuffix(".png") for path, _ in walk(labels) if path.endswith(".png")}
+    return {path for path, _ in walk(labels) if path.endswith(".png")}

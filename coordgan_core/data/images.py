@@ -39,6 +39,7 @@ Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of the upright image, the last two exclusive."""
 
 ORIENTATION_TAG = 0x0112
+_MAX_EXIF = 1 << 20
 _DIGITS = re.compile(r"([0-9]+)")
 _TRANSPOSED = frozenset({5, 6, 7, 8})  # EXIF orientations that exchange width and height
 _WIDE_MODES = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
@@ -97,10 +98,13 @@ def _walk(folder: Path, *, recursive: bool) -> Iterator[str]:
             name = entry.name
             if name.startswith("."):
                 continue
-            if os.path.splitext(name)[1].lower() in SUFFIXES and entry.is_file():  # noqa: PTH122 - speed
-                yield prefix + name
-            elif recursive and entry.is_dir():
-                waiting.append(f"{prefix}{name}/")
+            try:
+                if os.path.splitext(name)[1].lower() in SUFFIXES and entry.is_file():  # noqa: PTH122 - speed
+                    yield prefix + name
+                elif recursive and entry.is_dir():
+                    waiting.append(f"{prefix}{name}/")
+            except OSError:
+                continue  # a link that leads to itself
 
 
 def natural_key(name: str) -> tuple[list[list[int | str]], str]:
@@ -120,6 +124,12 @@ def image_size(path: Path) -> tuple[int, int]:
         width, height = image.size
         # Pillow turns TIFF files itself, sizes included
         turned = image.format != "TIFF" and _orientation(image, path) in _TRANSPOSED
+    if width < 1 or height < 1:
+        raise ImageError(
+            f"{path} has {width} x {height} pixels",
+            expected="at least one",
+            remedy="remove it from the folder",
+        )
     return (height, width) if turned else (width, height)
 
 
@@ -257,9 +267,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 def _orientation(image: Image.Image, path: Path) -> int:
     """Return the EXIF orientation, 1 (upright) where there is none; decodes no pixels."""
-    if image.format == "PNG" and "exif" not in image.info:
-        return _late_png_orientation(path)
     try:
+        if image.format == "PNG" and "exif" not in image.info:
+            return _late_png_orientation(path)
         return int(image.getexif().get(ORIENTATION_TAG, 1))
     except (
         Exception
@@ -273,7 +283,7 @@ def _late_png_orientation(path: Path) -> int:
         file.seek(8)
         while len(head := file.read(8)) == 8:
             length, kind = int.from_bytes(head[:4], "big"), head[4:]
-            if kind == b"eXIf":
+            if kind == b"eXIf" and length <= _MAX_EXIF:
                 exif = Image.Exif()
                 exif.load(b"Exif\0\0" + file.read(length))
                 return int(exif.get(ORIENTATION_TAG, 1))

@@ -109,6 +109,13 @@ def set_machine_base(connection: sqlite3.Connection, image_id: int, payload: byt
         connection.execute("INSERT INTO machine_base VALUES (?,?)", (image_id, payload))
 
 
+def turn_over(connection: sqlite3.Connection, batch: int, image_id: int) -> None:
+    """Note that an image went to the other state of a batch."""
+    connection.execute(
+        "UPDATE batch_items SET undone = 1 - undone WHERE batch_id = ? AND image_id = ?", (batch, image_id)
+    )
+
+
 def class_scores(connection: sqlite3.Connection, image_id: int) -> dict[str, float]:
     """Return the confidences of the classes of an image."""
     rows = connection.execute(

@@ -31,6 +31,7 @@ from app.domain.storage.batch_rows import (
     machine_base,
     set_class_scores,
     set_machine_base,
+    turn_over,
 )
 from app.domain.storage.database import Database
 from app.domain.storage.label_store import LabelStore, is_protected, state_of
@@ -74,6 +75,19 @@ class Batches:
         for run in cut_off:
             self.finish(run.id, {"cut_off": True})
         return cut_off
+
+    def turn_back_cut_off(self) -> list[RunRow]:
+        """Count the undoing or redoing that was cut off as not done, and return whose it was.
+
+        Doing it again goes on with the images that are left.
+        """
+        rows = self._db.read("SELECT id FROM batches WHERE exchanging = 1")
+        if not rows:
+            return []
+        with self._db.write() as connection:
+            connection.execute("UPDATE batches SET undone = 1 - undone, exchanging = 0 WHERE exchanging = 1")
+        ids = {row[0] for row in rows}
+        return [run for run in self.runs() if run.id in ids]
 
     def runs(self, limit: int = 200) -> list[RunRow]:
         """Return the latest batches, newest first."""
@@ -283,10 +297,20 @@ class Batches:
         Yields:
             Progress; closing the iterator leaves every image in one of the two states.
         """
-        ids = [r[0] for r in self._db.read("SELECT image_id FROM batch_items WHERE batch_id = ?", (batch,))]
-        kept = done = 0
         with self._db.write() as connection:
-            connection.execute("UPDATE batches SET undone = 1 - undone WHERE id = ?", (batch,))
+            connection.execute(
+                "UPDATE batches SET undone = 1 - undone, exchanging = 1 WHERE id = ?", (batch,)
+            )
+            # an exchange that was cut off has left some images where this one leads
+            ids = [
+                r[0]
+                for r in connection.execute(
+                    "SELECT image_id FROM batch_items i JOIN batches b ON b.id = i.batch_id "
+                    "WHERE b.id = ? AND i.undone <> b.undone",
+                    (batch,),
+                )
+            ]
+        kept = done = 0
         for start in range(0, len(ids), chunk):
             part = ids[start : start + chunk]
             exchanged = [i for i in part if self._exchange_one(batch, i)]
@@ -294,6 +318,11 @@ class Batches:
             yield Exchange(tuple(exchanged), kept, done, len(ids), batch)
         if not ids:
             yield Exchange((), 0, 0, 0, batch)
+
+    def finish_exchange(self, batch: int) -> None:
+        """Note that an exchange has come to its end, classes included."""
+        with self._db.write() as connection:
+            connection.execute("UPDATE batches SET exchanging = 0 WHERE id = ?", (batch,))
 
     def _exchange_one(self, batch: int, image_id: int) -> bool:
         try:
@@ -322,6 +351,7 @@ class Batches:
             return None
         scores = other.pop("class_scores", {})
         self._keep(connection, batch, image_id, present, replaces=replaces, anew=True)
+        turn_over(connection, batch, image_id)
         history = other["history_from"]
         if replaces:
             # strokes painted and taken back in between belong to the state that goes
@@ -357,7 +387,8 @@ class Batches:
             base = machine_base(connection, image_id)
             state = {**state, "class_scores": class_scores(connection, image_id)}
         connection.execute(
-            "INSERT INTO batch_items VALUES (?,?,?,?,?,?,'') ON CONFLICT DO UPDATE SET "
+            "INSERT INTO batch_items (batch_id, image_id, replaces, labels, base, state, expected) "
+            "VALUES (?,?,?,?,?,?,'') ON CONFLICT DO UPDATE SET "
             "replaces=excluded.replaces, labels=excluded.labels, base=excluded.base, "
             "state=CASE WHEN ? THEN excluded.state ELSE state END WHERE ? OR replaces < excluded.replaces",
             (batch, image_id, int(replaces), labels, base, json.dumps(state), anew, anew),

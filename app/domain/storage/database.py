@@ -11,6 +11,7 @@ from typing import Any
 
 from app.domain.storage.schema import MIGRATIONS, Migration
 from coordgan_core.errors import DataError, DiskFullError
+from coordgan_core.files import atomic_path
 
 BUSY_SEC = 10.0
 """How long to wait for another process that is writing."""
@@ -130,6 +131,7 @@ class Database:
         mode = "rwc" if writer else ("ro" if self.read_only else "rw")
         connection = self._opened(f"mode={mode}")
         try:
+            connection.execute("PRAGMA trusted_schema=OFF")  # the file may come from anywhere
             if writer:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
@@ -173,9 +175,11 @@ class Database:
                 raise
 
     def _back_up(self, connection: sqlite3.Connection, version: int) -> None:
+        """Keep a copy of the older file; one that a crash has cut off is made anew, never taken for whole."""
         target = self.path.with_name(f"{self.path.name}.version-{version}.bak")
-        with contextlib.closing(sqlite3.connect(target)) as copy:
+        with atomic_path(target) as temporary, contextlib.closing(sqlite3.connect(temporary)) as copy:
             connection.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without another beside it
 
     def _check_version(self) -> None:
         row = self.one("PRAGMA user_version")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -191,6 +192,17 @@ class ImageIndex:
         )
         return {int(c): (int(p), s) for c, p, s in rows}
 
+    def class_tables(self, ids: Iterable[int]) -> dict[int, dict[int, int]]:
+        """Return the pixels of each class but background of several images; those without are left out."""
+        wanted = set(ids)
+        found: dict[int, dict[int, int]] = {}
+        for image_id, class_id, pixels in self._db.read(
+            "SELECT image_id, class_id, pixels FROM image_classes WHERE pixels > 0 AND class_id > 0"
+        ):
+            if image_id in wanted:
+                found.setdefault(image_id, {})[class_id] = pixels
+        return found
+
     def class_sets(self) -> dict[int, list[int]]:
         """Return the classes of every image that has any but background."""
         found: dict[int, list[int]] = {}
@@ -225,6 +237,13 @@ class ImageIndex:
                 )
                 added, changed = added + len(new), changed + len(other)
         return added, changed
+
+    def leads_outside(self) -> bool:
+        """Return whether a path leaves the images folder: label maps are written under the same name."""
+        outside = ["path GLOB '/*'", "'/' || path || '/' GLOB '*/../*'"]
+        if os.name == "nt":
+            outside += [r"path GLOB '*\*'", "path GLOB '*:*'"]
+        return self._db.one(f"SELECT 1 FROM images WHERE {' OR '.join(outside)} LIMIT 1") is not None
 
     def mark_missing(self, seen: set[str]) -> int:
         """Mark all images that a whole scan did not see as missing; return how many newly are."""

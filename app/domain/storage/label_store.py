@@ -24,6 +24,7 @@ from PIL import Image
 
 from app.domain.edits import Edit, LabelMap, pack_labels, unpack_labels
 from app.domain.label_map import histogram
+from app.domain.place import image_hash, label_name
 from app.domain.status import HUMAN, Origin, Status, after_edit
 from app.domain.storage.database import Database
 from coordgan_core.errors import CoordError, DiskFullError, LabelError
@@ -95,11 +96,11 @@ class LabelStore:
 
     def path(self, relative: str) -> Path:
         """Return where a label map lies: under the whole name of its image, so that stems may occur twice."""
-        return self._folder / "labels" / f"{relative}.png"
+        return self._folder / "labels" / label_name(relative)
 
     def confidence_path(self, relative: str, run_id: int) -> Path:
         """Return where the confidence that a propagation gave an image lies."""
-        return self._folder / "confidence" / str(run_id) / f"{relative}.png"
+        return self._folder / "confidence" / str(run_id) / label_name(relative)
 
     def read(self, image_id: int) -> LabelMap:
         """Return the present label map, ``uint8 [H, W]``; zeros where there is none yet.
@@ -388,7 +389,7 @@ class LabelStore:
         """Write the confidence that a propagation gave an image; not synced, since no person made it."""
         file = self.confidence_path(path, run_id)
         values = np.rint(255.0 * np.clip(np.nan_to_num(confidence), 0.0, 1.0)).astype(np.uint8)
-        part = file.with_name(f"{file.name}.{threading.get_ident()}.part")
+        part = file.with_name(f".{image_hash(path)}.{threading.get_ident()}.part")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(values).save(part, "PNG", compress_level=1)

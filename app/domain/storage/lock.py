@@ -18,6 +18,8 @@ class ProjectLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle: int | None = None
+        self.was_cut_off = False
+        """Whether the holder before has ended without `release`; known once the lock is ours."""
 
     def acquire(self) -> bool:
         """Return whether the lock is now ours; not if another window has it or nothing can be written."""
@@ -29,6 +31,7 @@ class ProjectLock:
             os.close(handle)
             return False
         self._handle = handle
+        self.was_cut_off = os.fstat(handle).st_size > 0
         owner = {"process": os.getpid(), "machine": socket.gethostname(), "since": time.time()}
         with contextlib.suppress(OSError):  # the note is for people; the lock holds without it
             os.ftruncate(handle, 0)
@@ -46,6 +49,8 @@ class ProjectLock:
     def release(self) -> None:
         """Give the lock back; more than once is harmless."""
         if self._handle is not None:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = None
 

@@ -73,5 +73,18 @@ def _create(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
-MIGRATIONS: Sequence[Migration] = (_create,)
+_SECOND = (
+    # an exchange that was cut off goes on where it stopped, instead of turning back what it had done
+    "ALTER TABLE batches ADD COLUMN exchanging INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE batch_items ADD COLUMN undone INTEGER NOT NULL DEFAULT 0",
+    "UPDATE batch_items SET undone = coalesce((SELECT undone FROM batches WHERE id = batch_id), 0)",
+)
+
+
+def _follow_exchanges(connection: sqlite3.Connection) -> None:
+    for statement in _SECOND:
+        connection.execute(statement)
+
+
+MIGRATIONS: Sequence[Migration] = (_create, _follow_exchanges)
 """Migration ``i`` leads from version ``i`` to ``i + 1``; each runs inside one transaction."""

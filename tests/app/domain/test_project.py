@@ -199,8 +199,8 @@ def test_migration_keeps_a_backup_and_a_newer_file_is_refused(tmp_path: Path) ->
         connection.execute("ALTER TABLE images ADD COLUMN extra TEXT")
 
     Database(path, migrations=[*MIGRATIONS, second]).close()
-    assert (tmp_path / "p.sqlite.version-1.bak").exists()
-    with pytest.raises(DataError, match="version 2"):
+    assert (tmp_path / f"p.sqlite.version-{len(MIGRATIONS)}.bak").exists()
+    with pytest.raises(DataError, match=f"version {len(MIGRATIONS) + 1}"):
         Database(path)
 
 
