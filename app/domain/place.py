@@ -16,6 +16,8 @@ _NAME_MAX = 255  # bytes of a file name, on every common file system
 _ENDING = ".png"
 FOLDER = ".coordlabel"
 """Name of the project folder inside of an images folder."""
+OPENER = "project.coordlabel"
+"""A file beside ``project.json`` that desktops open with the application; `find_project` takes it."""
 
 
 def find_project(path: str | Path) -> Path | None:

@@ -33,7 +33,7 @@ from app.domain.classes import (
 )
 from app.domain.edits import Edit, LabelMap
 from app.domain.palette import hex_color, parse_color
-from app.domain.place import FOLDER, find_project, images_of, relative, sweep, why_not_ours
+from app.domain.place import FOLDER, OPENER, find_project, images_of, relative, sweep, why_not_ours
 from app.domain.search import Query, parse
 from app.domain.status import Origin, Status
 from app.domain.storage.batch_rows import Exchange, Result, RunRow, damaged, loaded
@@ -128,6 +128,7 @@ class Project:
             write_json(
                 place / "project.json", {"format": 1, "images": ".." if inside else relative(images, place)}
             )
+            write_json(place / OPENER, {"coordlabel": "open this project"})
         return cls(images_of(place), place)
 
     @classmethod
