@@ -71,7 +71,6 @@ class _Job:
     name: str
     labels: Path
     confidence: Path
-    pixels: int
 
 
 def propagate_folder(
@@ -93,6 +92,10 @@ def propagate_folder(
     path>.png``, ``classes.json``, ``contact_sheet.png`` and the manifest ``propagation.json``. Run again,
     it does only what is missing; other references, another model or other options do everything again, but
     label maps that someone edited since are kept.
+
+    Several processes, on one machine or on several that share a file system, may do it together: each takes
+    its part, and the one that ends last writes what is about the whole folder. They need not talk to each
+    other, any of them may die, and any number of them may go on; the results are those of a single process.
 
     Args:
         predictor: The model, ready for use.
@@ -116,7 +119,8 @@ def propagate_folder(
     """
     began = time.monotonic()
     options = dataclasses.replace(options or PropagationOptions(), keep_raw=False)
-    jobs = _jobs(Path(images), Path(out))[rank::world]
+    whole_folder = _jobs(Path(images), Path(out))
+    jobs = whole_folder[rank::world]
     propagator = Propagator(predictor, references, options=options, calibration=calibration)
     yield propagator.prepared
     manifest = _manifest(Path(out), propagator, references, rank, world)
@@ -128,9 +132,7 @@ def propagate_folder(
         yield from run.work(todo)
     finally:
         manifest.flush(now=True)  # also when the generator is closed half way
-    if rank == 0:
-        names.save(Path(out) / "classes.json")
-        _sheet(Path(out), jobs, manifest, names, redo=run.labelled > 0)
+    _complete(Path(out), whole_folder, manifest, names, redo=run.labelled > 0)
     yield Finished(run.labelled, done, edited, run.failed, time.monotonic() - began)
 
 
@@ -161,7 +163,11 @@ class _Run:
         self, pool: ThreadPoolExecutor, batch: Sequence[_Job], images: Sequence[Image | str]
     ) -> Iterator[Labelled | Failed]:
         readable = [image for image in images if not isinstance(image, str)]
-        analyses = iter(self._propagator.predictor.analyse(readable))
+        # Always as many at once: kernels for one image round differently than those for many, and what an
+        # image gets must not depend on what is missing, or on how many processes share the folder.
+        missing = max(0, self._propagator.predictor.batch - len(readable))
+        padded = readable + readable[-1:] * missing
+        analyses = iter(self._propagator.predictor.analyse(padded)[: len(readable)])
         waiting: list[tuple[_Job, Future[float] | str]] = []
         for job, image in zip(batch, images, strict=True):
             if isinstance(image, str):
@@ -207,9 +213,7 @@ def _jobs(images: Path, out: Path) -> list[_Job]:
     for path, r in zip(paths, relative, strict=True):
         # a.jpg and a.png in one folder: both keep their whole name
         target = r.with_suffix(".png") if stems[r.with_suffix("")] == 1 else r.with_name(r.name + ".png")
-        jobs.append(
-            _Job(path, r.as_posix(), out / "labels" / target, out / "confidence" / target, _pixels(path))
-        )
+        jobs.append(_Job(path, r.as_posix(), out / "labels" / target, out / "confidence" / target))
     return jobs
 
 
@@ -239,11 +243,12 @@ def _batches(jobs: Sequence[_Job], size: int) -> Iterator[list[_Job]]:
     batch: list[_Job] = []
     pixels = 0
     for job in jobs:
-        if batch and (len(batch) == size or pixels + job.pixels > _BATCH_PIXELS):
+        more = _pixels(job.path)
+        if batch and (len(batch) == size or pixels + more > _BATCH_PIXELS):
             yield batch
             batch, pixels = [], 0
         batch.append(job)
-        pixels += job.pixels
+        pixels += more
     if batch:
         yield batch
 
@@ -272,6 +277,24 @@ def _manifest(
     manifest = Manifest(out, key, about, rank, world)
     manifest.load()
     return manifest
+
+
+def _complete(
+    out: Path, jobs: Sequence[_Job], manifest: Manifest, classes: LabelClasses, *, redo: bool
+) -> None:
+    """Write what is about the whole folder, once all of it is done: whichever process ends last does."""
+    whole = manifest
+    if manifest.world > 1:
+        whole, redo = manifest.whole(), True
+        # every process notes its own work before it looks, so the last one sees all
+        todo = {job.name for job in _divide(jobs, whole)[0]}
+        if todo - set(whole.failures):
+            return
+        whole.failures = {name: reason for name, reason in whole.failures.items() if name in todo}
+        whole.images = {name: entry for name, entry in whole.images.items() if name not in todo}
+    classes.save(out / "classes.json")
+    _sheet(out, jobs, whole, classes, redo=redo)
+    whole.replace_parts()
 
 
 def _sheet(out: Path, jobs: Sequence[_Job], manifest: Manifest, classes: LabelClasses, *, redo: bool) -> None:

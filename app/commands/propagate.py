@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
@@ -12,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands import together
 from app.commands.catalogue import find_model
-from app.commands.output import EXIT_FINDINGS, console, duration, leads, print_json
+from app.commands.output import EXIT_DONE, EXIT_FINDINGS, console, duration, leads, print_json
 from coordgan_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from coordgan_core.folder import Finished, FolderEvent
+    from coordgan_core.folder import FolderEvent
     from coordgan_core.labels import LabelClasses
-    from coordgan_core.propagator import PropagationOptions
+    from coordgan_core.propagator import PropagationOptions, Reference
 
 Model = Annotated[str, typer.Option(help="Model file, run folder, or name of a model.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -35,63 +35,145 @@ def register(app: typer.Typer) -> None:
 
 def propagate(
     model: Model,
-    reference: Annotated[list[Path], typer.Option(help="A labelled image; repeat for more.")],
-    labels: Annotated[list[Path], typer.Option(help="Its label map, in the same order.")],
-    images: Annotated[Path, typer.Option(help="Folder of the images, sub-folders included.")],
-    out: Annotated[Path, typer.Option(help="Folder for label maps, confidences and contact sheet.")],
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A labelled image; repeat for more. With --project: all its references by default."
+        ),
+    ] = None,
+    labels: Annotated[
+        list[Path] | None, typer.Option(help="Its label map, in the same order; not with --project.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images, sub-folders included; not with --project.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for label maps, confidences and contact sheet; not with --project."),
+    ] = None,
+    project: Annotated[
+        Path | None, typer.Option(help="A project: from its references, into it, as one step back.")
+    ] = None,
+    only: Annotated[
+        str, typer.Option(help="With --project: search words, as status:unlabelled. All by default.")
+    ] = "",
+    keep_corrections: Annotated[
+        bool, typer.Option(help="With --project: renew machine pixels around a person's corrections.")
+    ] = False,
     classes: Annotated[Path | None, typer.Option(help="classes.json with names and colours.")] = None,
     align: Align = True,
     refine: RefineLabels = True,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Carry the labels of one or more references to every image of a folder.
+    """Carry the labels of one or more references to every image of a folder, or of a project.
 
-    Run again, it does only what is missing.
+    Run again, it does only what is missing. On several devices or machines that share the folder:
+    torchrun --nproc-per-node 4 -m -- app propagate ...
     """
-    if len(reference) != len(labels):
-        raise ConfigError(
-            f"there are {len(reference)} references and {len(labels)} label maps",
-            expected="one --labels after each --reference",
-            remedy="give them in pairs: --reference a.jpg --labels a.png --reference b.jpg --labels b.png",
-        )
-    from coordgan_core.devices import worker_threads
-    from coordgan_core.folder import Finished, propagate_folder
-    from coordgan_core.propagator import read_reference
-    from coordgan_core.snapshot import load_calibration
+    if project is not None:
+        _refuse({"--labels": labels, "--images": images, "--out": out, "--classes": classes})
+        from app.commands.propagate_project import propagate_project
 
-    path = find_model(model)
-    names = read_classes(classes, labels[0])
-    known = names.ids if names else None
-    pairs = [read_reference(i, m, known_ids=known) for i, m in zip(reference, labels, strict=True)]
-    events = propagate_folder(
-        predictor(path, device),
-        pairs,
+        wishes = {"align": align, "refine": refine, "device": device, "keep_corrections": keep_corrections}
+        raise typer.Exit(propagate_project(project, model, reference or [], only, as_json=as_json, **wishes))
+    if only or keep_corrections:
+        raise ConfigError("--only and --keep-corrections are about a project", expected="--project DIR too")
+    if not (reference and labels and images and out):
+        raise ConfigError(
+            "it is not said what to propagate",
+            expected="--reference, --labels, --images and --out, or --project",
+        )
+    code = propagate_files(
+        find_model(model),
+        _pairs([Path(name) for name in reference], labels, classes),
         images,
         out,
         options=options(align=align, refine=refine),
-        calibration=load_calibration(path),
-        classes=names,
-        rank=int(os.environ.get("RANK", "0")),
-        world=int(os.environ.get("WORLD_SIZE", "1")),
+        classes=read_classes(classes, labels[0]),
+        device=device,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+def propagate_files(
+    model: Path,
+    references: Sequence[Reference],
+    images: Path,
+    out: Path,
+    *,
+    options: PropagationOptions,
+    classes: LabelClasses | None,
+    device: str,
+    as_json: bool,
+) -> int:
+    """Propagate a folder, alone or with the processes beside this one; return the exit code."""
+    from coordgan_core.devices import worker_threads
+    from coordgan_core.folder import Failed, Finished, propagate_folder
+    from coordgan_core.snapshot import load_calibration
+
+    meeting = together.Meeting()
+    events = propagate_folder(
+        predictor(model, device),
+        references,
+        images,
+        out,
+        options=options,
+        calibration=load_calibration(model),
+        classes=classes,
+        rank=together.rank(),
+        world=together.world(),
         workers=worker_threads(),
     )
-    finished: Finished | None = None
+    failures: dict[str, str] = {}
+    mine: dict[str, Any] = {}
     with contextlib.closing(_shown(events)) as shown:  # Ctrl+C: what is done is on disk, and noted
         for event in shown:
-            if isinstance(event, Finished):
-                finished = event
-    assert finished is not None
-    if as_json and leads():
-        failures = json.loads((out / _manifest_name()).read_text(encoding="utf-8"))["failures"]
-        print_json({**asdict(finished), "out": str(out), "failures": failures})
-    if finished.failed:
-        raise typer.Exit(EXIT_FINDINGS)
+            if isinstance(event, Failed):
+                failures[event.name] = event.reason
+            elif isinstance(event, Finished):
+                mine = {**asdict(event), "failures": failures}
+    total = _total(meeting.reports(mine))
+    if leads() or not meeting.waits:
+        console().print(_sentence(total))
+        if as_json:
+            share = {} if meeting.waits or together.world() == 1 else {"rank": together.rank()}
+            print_json({**total, "out": str(out), **share})
+    return EXIT_FINDINGS if total["failed"] else EXIT_DONE
 
 
-def _manifest_name() -> str:
-    alone = os.environ.get("WORLD_SIZE", "1") == "1"
-    return "propagation.json" if alone else f"propagation.{os.environ['RANK']}.json"
+def _total(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the sum of what several processes report."""
+    total: dict[str, Any] = {
+        key: sum(report[key] for report in reports) for key in ("labelled", "done", "edited", "failed")
+    }
+    total["seconds"] = max(report["seconds"] for report in reports)
+    total["failures"] = {name: why for report in reports for name, why in report["failures"].items()}
+    return total
+
+
+def _refuse(options: dict[str, object]) -> None:
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ConfigError(
+            f"{given[0]} does not go with --project",
+            expected="a project, which knows its images and label maps, or a folder",
+        )
+
+
+def _pairs(images: Sequence[Path], labels: Sequence[Path], classes: Path | None) -> list[Reference]:
+    if len(images) != len(labels):
+        raise ConfigError(
+            f"there are {len(images)} references and {len(labels)} label maps",
+            expected="one --labels after each --reference",
+            remedy="give them in pairs: --reference a.jpg --labels a.png --reference b.jpg --labels b.png",
+        )
+    from coordgan_core.propagator import read_reference
+
+    names = read_classes(classes, labels[0])
+    known = names.ids if names else None
+    return [read_reference(i, m, known_ids=known) for i, m in zip(images, labels, strict=True)]
 
 
 def predictor(path: Path, device: str) -> Any:
@@ -100,8 +182,7 @@ def predictor(path: Path, device: str) -> Any:
     from coordgan_core.predictor import Predictor
     from coordgan_core.snapshot import load_model
 
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    local = int(os.environ.get("LOCAL_RANK", "0")) if several else None
+    local = int(os.environ.get("LOCAL_RANK", "0")) if together.world() > 1 else None
     return Predictor(load_model(path), device=str(resolve_device(device, local_rank=local)))
 
 
@@ -132,7 +213,7 @@ def _shown(events: Iterator[FolderEvent]) -> Generator[FolderEvent]:
     """Pass events on, showing a progress bar with the time left on stderr."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from coordgan_core.folder import Failed, Finished, Labelled, Started
+    from coordgan_core.folder import Failed, Labelled, Started
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     screen = console()
@@ -150,16 +231,14 @@ def _shown(events: Iterator[FolderEvent]) -> Generator[FolderEvent]:
             elif isinstance(event, Failed):
                 progress.advance(task)
                 screen.print(f"[red]skipped[/red] {event.name}: {event.reason}", markup=True)
-            elif isinstance(event, Finished) and leads():
-                screen.print(_sentence(event))
             yield event
 
 
-def _sentence(event: Finished) -> str:
-    parts = [f"{event.labelled} labelled in {duration(event.seconds)}"]
-    parts += [f"{event.done} were done already"] * bool(event.done)
-    parts += [f"{event.edited} kept, as someone edited them"] * bool(event.edited)
-    parts += [f"{event.failed} failed"] * bool(event.failed)
+def _sentence(total: dict[str, Any]) -> str:
+    parts = [f"{total['labelled']} labelled in {duration(total['seconds'])}"]
+    parts += [f"{total['done']} were done already"] * bool(total["done"])
+    parts += [f"{total['edited']} kept, as someone edited them"] * bool(total["edited"])
+    parts += [f"{total['failed']} failed"] * bool(total["failed"])
     return ", ".join(parts)
 
 

@@ -95,6 +95,31 @@ def last_request(project: Project) -> PropagationRequest | None:
     return None
 
 
+def reference_revisions(project: Project, request: PropagationRequest) -> list[list[int]]:
+    """Return what changes when a label map of a reference does, for the record of a batch."""
+    return [[row.id, row.revision] for row in project.rows(request.references)]
+
+
+def cut_short(project: Project, request: PropagationRequest) -> tuple[int, frozenset[int]] | None:
+    """Return the batch that was cancelled or cut off on the way to the same results, and what it has done.
+
+    Only the newest step of the history is continued, so that the whole is still one step back.
+    """
+    newest = next(iter(project.batches.runs(1)), None)
+    if newest is None or newest.kind != "propagation" or newest.undone:
+        return None
+    details = newest.details
+    if not (details.get("cancelled") or details.get("cut_off")):
+        return None
+    wanted = {**request.details, "revisions": reference_revisions(project, request)}
+    if any(details.get(key) != value for key, value in wanted.items()):
+        return None
+    rows = project.database.read(
+        "SELECT id FROM images WHERE run_id = ? AND status = ?", (newest.id, Status.PROPAGATED.value)
+    )
+    return newest.id, frozenset(row[0] for row in rows)
+
+
 def engine_question(
     project: Project, request: PropagationRequest, queries: tuple[int, ...]
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[np.uint8]]]:
