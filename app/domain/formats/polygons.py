@@ -63,6 +63,15 @@ def fill(rings: Iterable[Ring], shape: tuple[int, int]) -> Mask:
     return np.bitwise_xor.accumulate(toggles[:, :-1], axis=1).astype(bool)
 
 
+def paint(labels: npt.NDArray[np.uint8], ring: npt.ArrayLike, value: int) -> None:
+    """Set the pixels whose centres lie inside one ring; only its box is looked at."""
+    points = np.asarray(ring, np.float64)
+    height, width = labels.shape
+    x0, y0 = np.clip(np.floor(points.min(axis=0)), 0, (width, height)).astype(int)
+    x1, y1 = np.clip(np.ceil(points.max(axis=0)), 0, (width, height)).astype(int)
+    labels[y0:y1, x0:x1][fill([points - (x0, y0)], (y1 - y0, x1 - x0))] = value
+
+
 def _toggle(toggles: npt.NDArray[np.uint8], edges: Ring) -> None:
     """Flip, in each row that an edge (top to bottom) crosses, the first pixel centre right of it."""
     height, width = toggles.shape[0], toggles.shape[1] - 1
