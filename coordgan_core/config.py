@@ -23,6 +23,9 @@ FORMAT_VERSION = 1
 MIN_ENCODER_PX = 4
 """Smallest side of what the encoder's heads see; their reflecting borders need it."""
 
+MIN_BOX = 0.02
+"""Smallest side of a box that images are cropped to, as a part of the image's."""
+
 T = TypeVar("T")
 
 
@@ -139,10 +142,30 @@ class DenseHeadConfig:
 
 
 @dataclass(frozen=True)
+class CropConfig:
+    """Which part of an image the networks see, in training and ever after."""
+
+    mode: Literal["whole", "centre", "labels", "box"] = option(
+        "whole",
+        "The whole image, its largest centred square, the box around its labels, or one box for all images",
+    )
+    box: tuple[float, float, float, float] = option(
+        (0.0, 0.0, 1.0, 1.0),
+        "Left, top, right and bottom of the box, as parts of the image's sides; with `labels` it is measured",
+        low=0.0,
+        high=1.0,
+    )
+    margin: float = option(
+        0.1, "Widens the boxes around labels on each side, as a part of the box's side", low=0.0, high=2.0
+    )
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """All networks of one model. A part that is None is not there."""
 
     resolution: int = option(128, "Side of the images the networks see", low=32, high=1024, unit="px")
+    crop: CropConfig = field(default_factory=CropConfig)
     mapping: MappingConfig = field(default_factory=MappingConfig)
     warp: WarpConfig = field(default_factory=WarpConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
@@ -384,8 +407,19 @@ def _check_model(config: ModelConfig) -> None:
         )
 
 
+def _check_crop(config: CropConfig) -> None:
+    left, top, right, bottom = config.box
+    if right - left < MIN_BOX or bottom - top < MIN_BOX:
+        raise ConfigError(
+            f"CropConfig.box is {list(config.box)}",
+            expected=f"left, top, right, bottom, at least {MIN_BOX:g} apart",
+            remedy="give four numbers from 0 to 1, such as 0.2,0.1,0.8,0.9",
+        )
+
+
 _RULES: dict[type, Callable[[Any], None]] = {
     TrainConfig: _check_train,
+    CropConfig: _check_crop,
     PatchConfig: _check_patch,
     ModelConfig: _check_model,
 }

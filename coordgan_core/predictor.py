@@ -14,16 +14,20 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from coordgan_core import coords
-from coordgan_core.data.images import resize
+from coordgan_core.config import CropConfig
+from coordgan_core.data.crop import crop_box, crop_image
+from coordgan_core.data.images import Box, resize
 from coordgan_core.data.pixels import to_tensor
 from coordgan_core.devices import Precision, resolve_device
 from coordgan_core.errors import OutOfMemoryError
 from coordgan_core.files import atomic_path
 
 Image = npt.NDArray[np.uint8]
+_LARGEST_GROWTH = 4  # times the side of a network's map, that of a whole image it saw a part of
 
 
 class HasCorrespondence(Protocol):
@@ -82,6 +86,7 @@ class Predictor:
         self.device = resolve_device(device)
         self.model = model
         self.resolution: int = getattr(model, "input_px", model.config.resolution)
+        self.crop: CropConfig = getattr(model.config, "crop", CropConfig())
         if isinstance(model, nn.Module):
             model.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         if threads:
@@ -104,6 +109,8 @@ class Predictor:
         """Return the analysis of every image, ``uint8 [H, W, 3]`` of any sizes.
 
         Whole images are resized to the network's square, so positions in them are relative to their sides.
+        A model that was trained on crops sees the same crop; its map is then laid into a map of the whole
+        image: outside of the crop the nearest position goes on, with reliability 0.
 
         Raises:
             OutOfMemoryError: Not even one image fits the device.
@@ -123,7 +130,7 @@ class Predictor:
 
     def _forward(self, images: Sequence[Image]) -> list[Analysis]:
         side = self.resolution
-        pixels = np.stack([resize(image, side, side) for image in images])
+        pixels = np.stack([resize(crop_image(self.crop, image), side, side) for image in images])
         try:
             with torch.inference_mode(), self._autocast():
                 batch = to_tensor(pixels, self.device).contiguous(memory_format=torch.channels_last)
@@ -137,7 +144,13 @@ class Predictor:
                 ) from error
             half = self.batch = len(images) // 2
             return self._forward(images[:half]) + self._forward(images[half:])
-        return list(_split(found))
+        if self.crop.mode == "whole":
+            return list(_split(found))
+        sizes = [(image.shape[1], image.shape[0]) for image in images]
+        return [
+            _laid_into(part, crop_box(self.crop, *size), size)
+            for part, size in zip(_split(found), sizes, strict=True)
+        ]
 
     @contextlib.contextmanager
     def _autocast(self) -> Iterator[None]:
@@ -152,6 +165,24 @@ def _split(found: HasCorrespondence) -> Iterator[Analysis]:
         # clones: views would keep the whole batch alive, and inference tensors cannot be used elsewhere
         one = None if descriptors is None else _plain(descriptors[i])
         yield Analysis(_plain(maps[i]), _plain(reliability[i, 0]), one)
+
+
+def _laid_into(part: Analysis, box: Box, size: tuple[int, int]) -> Analysis:
+    """Return the analysis of the whole image, whose pixels have the same pitch as those of the part."""
+    (height, width), (left, top, right, bottom) = part.map.shape[1:], box
+    sizes, pads = [], []
+    for length, low, high, cells in ((size[1], top, bottom, height), (size[0], left, right, width)):
+        whole = min(_LARGEST_GROWTH * cells, max(cells, round(cells * length / (high - low))))
+        inner = max(1, round(whole * (high - low) / length))  # smaller than the part where growth is bounded
+        first = min(round(whole * low / length), whole - inner)
+        sizes.append(inner)
+        pads.append((first, whole - inner - first))
+
+    spread = (*pads[1], *pads[0])
+    fitted = coords.resize_map(part.map[None], sizes[0], sizes[1])
+    reliability = F.interpolate(part.reliability[None, None], sizes, mode="bilinear", align_corners=False)
+    # descriptors have a size of their own, and describe the part only: nobody may take them for the image's
+    return Analysis(F.pad(fitted, spread, mode="replicate")[0], F.pad(reliability, spread)[0, 0])
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,8 @@ from coordgan_core import coords
 from coordgan_core.atlas import AtlasConfig, LabelAtlas
 from coordgan_core.calibration import Calibration, Example, fit
 from coordgan_core.confidence import BlurredAtlas, features, image_score
+from coordgan_core.config import CropConfig
+from coordgan_core.data.crop import crop_box
 from coordgan_core.data.images import read_image
 from coordgan_core.errors import LabelError
 from coordgan_core.flow import AlignConfig, Aligner
@@ -172,10 +175,12 @@ class Propagator:
         channels = soft.argmax(0).astype(np.uint8)
         values = self._features(self._blurred, soft, channels, located)
         small = self.calibration.apply(values)
+        confidence = _enlarge(small, image)
+        blank_outside(self.predictor.crop, refined.labels, confidence, *([] if raw is None else [raw]))
         return Propagated(
             index,
             refined.labels,
-            _enlarge(small, image),
+            confidence,
             image_score(small, np.asarray(self.classes, np.uint8)[channels]),
             raw,
             refined.reverted,
@@ -264,7 +269,10 @@ class Propagator:
         soft = resize_soft(reference.labels, self._size, self._size, classes=self.classes)
         pixel_weights = None
         if self.options.reliability_weights:
-            pixel_weights = self._enlarged(analysis.reliability).clamp(min=0.05)
+            reliability = self._enlarged(analysis.reliability)
+            pixel_weights = reliability.clamp(min=0.05) * (
+                reliability > 0
+            )  # 0: not seen, as outside of a crop
         atlas.splat(
             self._grown(analysis.map),
             torch.from_numpy(soft),
@@ -303,6 +311,18 @@ class Propagator:
             examples.append(self._example(reference.labels, reference.image, located, others, blurred))
         fitted = fit(examples, dataclasses.replace(start, references=len(references) - 1))
         return dataclasses.replace(fitted, references=len(references))
+
+
+def blank_outside(crop: CropConfig, *values: npt.NDArray[Any]) -> None:
+    """Set arrays ``[H, W]`` of an image to 0, in place, where the network does not look."""
+    if crop.mode == "whole":
+        return
+    height, width = values[0].shape
+    left, top, right, bottom = crop_box(crop, width, height)
+    outside = np.ones((height, width), np.bool_)
+    outside[top:bottom, left:right] = False
+    for array in values:
+        array[outside] = 0
 
 
 def _enlarge(confidence: Confidence, image: Image) -> Confidence:

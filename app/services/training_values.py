@@ -291,7 +291,8 @@ class RunHistory:
     sheets: tuple[Sheet, ...] = ()
     notes: tuple[Note, ...] = ()
     quality_kind: str = ""
-    """``labelled``: measured on labelled images; ``round-trip``: on the only reference, there and back."""
+    """``labelled``: measured on labelled images; ``copies``: there is one reference only, its labels go to warped
+    copies of itself, which is easier than other images: say so beside the figure."""
 
 
 def plain(value: Any) -> dict[str, Any]:

@@ -93,11 +93,12 @@ class StageFinished(Event):
 
 @dataclass(frozen=True)
 class SheetWritten(Event):
-    """A picture of what the model can do so far."""
+    """A picture of what the model can do so far; ``kind`` is one of `sheets.KINDS`, or all on one page."""
 
     path: Path
     stage: str
     nimg: int
+    kind: str = "all"
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,18 @@ class SnapshotWritten(Event):
 
 @dataclass(frozen=True)
 class Validated(Event):
-    """Labels were propagated to the labelled validation images with the newest model."""
+    """Labels were propagated with the newest model, and compared with those that a person painted.
+
+    ``kind`` is ``labelled``: from one labelled image to the others; or ``copies``: there is only one, so its
+    labels go to warped, recoloured copies of itself, which is easier than other images.
+    """
 
     stage: str
     nimg: int
     miou: float
     foreground_iou: float
+    kind: str = "labelled"
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -201,9 +208,11 @@ def from_dict(values: Mapping[str, Any]) -> Event | None:
     if cls is None:
         return None
     wanted = {f.name: f for f in dataclasses.fields(cls)}
-    if not wanted.keys() <= values.keys():
+    needed = {name for name, f in wanted.items() if f.default is dataclasses.MISSING}
+    if not needed <= values.keys():  # what came later has a default: logs written before stay readable
         return None
-    return cls(**{name: _typed(str(field.type), values[name]) for name, field in wanted.items()})
+    given = {name: f for name, f in wanted.items() if name in values}
+    return cls(**{name: _typed(str(field.type), values[name]) for name, field in given.items()})
 
 
 def kind(cls: type) -> str:

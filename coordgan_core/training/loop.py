@@ -38,6 +38,10 @@ def train(
     device: str = "auto",
     labels: str | Path | None = None,
     start: str | Path | None = None,
+    recursive: bool = True,
+    name: str = "",
+    category: str = "",
+    licence: str = "",
 ) -> Iterator[Event]:
     """Train a model on a folder of images; yield what happens.
 
@@ -50,6 +54,10 @@ def train(
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         labels: Folder of label maps of some of the images, whose propagation quality is then reported.
         start: Model file; its weights are taken over where name and shape agree.
+        recursive: Whether sub-folders count.
+        name: What the model's card calls it; the run folder's name where empty.
+        category: What the images show, for the card.
+        licence: Terms of use, for the card.
 
     Raises:
         CheckpointError: The run folder is not empty.
@@ -67,7 +75,17 @@ def train(
     check(config)
     if start is not None:
         inspect(start)  # better now than after all images were decoded
-    settings = RunSettings(config, str(images), _text(labels), device, _text(start))
+    settings = RunSettings(
+        outputs.with_measured_box(config, Path(images), labels),
+        str(images),
+        _text(labels),
+        device,
+        _text(start),
+        recursive,
+        name,
+        category,
+        licence,
+    )
     outputs.check_labels_folder(settings)
     with joined(device) as group:
         if group.leads:
@@ -209,9 +227,8 @@ def _decode(folder: RunFolder) -> Generator[Event, None, ImageSource]:
         settings = folder.settings
         try:
             happened.put(
-                ImageSource.from_folder(
-                    Path(settings.images),
-                    settings.config.model.resolution,
+                outputs.image_source(
+                    settings,
                     cache=folder.path / "cache",
                     on_skip=lambda path, reason: happened.put(ImageSkipped(str(path), reason)),
                     progress=report,

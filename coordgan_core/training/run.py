@@ -9,6 +9,7 @@ model.safetensors  the newest usable model
 checkpoints/ snapshots/ sheets/
 cache/             the decoded images
 lock, request      one trainer at a time; what somebody asks of it
+labels/ log.txt    what the window laid down before the start: label maps of references; what the process says
 ```
 """
 
@@ -38,6 +39,9 @@ FORMAT = 1
 KEEP_SNAPSHOTS = 5
 """Snapshots that stay in a run folder, newest first; the very newest is also ``model.safetensors``."""
 
+LAID_DOWN = frozenset({"labels", "log.txt"})
+"""What may lie in a folder before a training begins there."""
+
 Request = Literal["pause", "stop", "discard"]
 State = Literal["new", "running", "paused", "finished", "failed", "interrupted"]
 
@@ -51,6 +55,11 @@ class RunSettings:
     labels: str | None = None
     device: str = "auto"
     start: str | None = None
+    recursive: bool = True
+    name: str = ""
+    """What the model is called; the folder's name where empty."""
+    category: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ class RunFolder:
                 expected="a new or empty folder",
                 remedy="resume that training, or choose another folder",
             )
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        if path.is_file() or (path.is_dir() and {item.name for item in path.iterdir()} - LAID_DOWN):
             raise CheckpointError(
                 f"{path} is not empty", expected="a new or empty folder", remedy="choose another folder"
             )
@@ -100,6 +109,10 @@ class RunFolder:
             "labels": _absolute(settings.labels),
             "start": _absolute(settings.start),
             "device": settings.device,
+            "recursive": settings.recursive,
+            "name": settings.name,
+            "category": settings.category,
+            "licence": settings.licence,
             "config": to_dict(settings.config),
         }
         write_json(path / "config.json", document)
@@ -128,6 +141,10 @@ class RunFolder:
             labels=document.get("labels"),
             device=str(document.get("device", "auto")),
             start=document.get("start"),
+            recursive=bool(document.get("recursive", True)),
+            name=str(document.get("name", "")),
+            category=str(document.get("category", "")),
+            licence=str(document.get("licence", "")),
         )
         return cls(path, settings)
 
@@ -141,9 +158,10 @@ class RunFolder:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"
 
-    def sheet_path(self, stage: int, name: str, nimg: int) -> Path:
-        """Return where the sample sheet of that moment lies."""
-        return self.path / "sheets" / f"{stage}-{name}-{nimg:010d}.png"
+    def sheet_path(self, stage: int, name: str, nimg: int, kind: str = "") -> Path:
+        """Return where a sample sheet of that moment lies: that of everything, or one kind."""
+        ending = f"-{kind}" if kind else ""
+        return self.path / "sheets" / f"{stage}-{name}-{nimg:010d}{ending}.png"
 
     def snapshot_path(self, stage: int, name: str, nimg: int) -> Path:
         """Return where the snapshot of that moment lies."""
@@ -242,7 +260,7 @@ class RunFolder:
 
     def discard(self) -> None:
         """Delete everything that the training wrote; the folder itself only where nothing else lies in it."""
-        for name in ("checkpoints", "snapshots", "sheets", "cache"):
+        for name in ("checkpoints", "snapshots", "sheets", "cache", "labels"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (
             "config.json",
@@ -251,6 +269,7 @@ class RunFolder:
             "status.json",
             "request",
             "model.safetensors",
+            "log.txt",
         ):
             (self.path / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # Windows keeps a locked file

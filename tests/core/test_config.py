@@ -31,7 +31,7 @@ from coordgan_core.presets import PRESETS
 def classes() -> list[type[Any]]:
     """Every configuration class of the module."""
     found = [c for c in vars(configuration).values() if isinstance(c, type) and dataclasses.is_dataclass(c)]
-    assert len(found) == 15
+    assert len(found) == 16
     return found
 
 
