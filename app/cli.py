@@ -5,12 +5,16 @@ Nothing heavy is loaded before it is known what is asked: ``--help`` loads neith
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from app.commands.window import open_window
@@ -73,13 +77,44 @@ def run_command(arguments: Sequence[str]) -> int:
     import typer
 
     use_torch_folder()
-    group = typer.main.get_command(build_app())
-    _guard(group, as_json="--json" in arguments)
-    try:
-        group.main(args=list(arguments), prog_name="coordlabel")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    with _stoppable():
+        try:
+            group = typer.main.get_command(build_app())
+            _guard(group, as_json="--json" in arguments)
+            group.main(args=list(arguments), prog_name="coordlabel")
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+        except KeyboardInterrupt:  # before a command has begun
+            return _cancelled()
     return 0
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM stop a command as Ctrl+C does: in order, with what is done on disk."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    asked: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if asked and together:
+            return  # torchrun passes on what the terminal has sent to all already
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _cancelled() -> int:
+    sys.stderr.write("\nCancelled.\n")
+    return 130
 
 
 def command_names() -> frozenset[str]:
@@ -135,8 +170,7 @@ def _guarded(callback: Callable[..., Any], *, as_json: bool) -> Callable[..., An
             report(error, as_json=as_json)
             raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error
         except KeyboardInterrupt:
-            sys.stderr.write("\nCancelled.\n")
-            raise typer.Exit(130) from None
+            raise typer.Exit(_cancelled()) from None
 
     return call
 
