@@ -29,6 +29,7 @@ MODULES = (
     "demo",
     "project",
     "propagate",
+    "validate",
     "train",
     "models",
     "evaluate",

@@ -75,8 +75,18 @@ def propagate(
         _refuse({"--labels": labels, "--images": images, "--out": out, "--classes": classes})
         from app.commands.propagate_project import propagate_project
 
-        wishes = {"align": align, "refine": refine, "device": device, "keep_corrections": keep_corrections}
-        raise typer.Exit(propagate_project(project, model, reference or [], only, as_json=as_json, **wishes))
+        code = propagate_project(
+            project,
+            model,
+            reference or [],
+            only,
+            device=device,
+            align=align,
+            refine=refine,
+            keep_corrections=keep_corrections,
+            as_json=as_json,
+        )
+        raise typer.Exit(code)
     if only or keep_corrections:
         raise ConfigError("--only and --keep-corrections are about a project", expected="--project DIR too")
     if not (reference and labels and images and out):

@@ -29,9 +29,11 @@ def propagate_project(
     references: list[str],
     only: str,
     *,
-    as_json: bool,
     device: str,
-    **wishes: bool,
+    align: bool,
+    refine: bool,
+    keep_corrections: bool,
+    as_json: bool,
 ) -> int:
     """Propagate within a project as one batch; return the exit code.
 
@@ -40,9 +42,11 @@ def propagate_project(
         model: What the command line calls the model; ``flow`` is optical flow.
         references: Images to propagate from; all references of the project if empty.
         only: Search words for the images that receive labels.
-        as_json: Report as one JSON object.
         device: Where the network runs.
-        **wishes: ``align``, ``refine``, ``keep_corrections``.
+        align: Correct maps by a short optical flow.
+        refine: Fit borders to the image's edges and colours.
+        keep_corrections: Renew the machine's pixels around a person's corrections.
+        as_json: Report as one JSON object.
     """
     if together.world() > 1:
         raise ConfigError(
@@ -51,7 +55,16 @@ def propagate_project(
             remedy="propagate the folder with torchrun, then `coordlabel import` the label maps",
         )
     with opened(place) as project:
-        request = make_request(project, model, references, only, **wishes)
+        chosen = references_of(project, references)
+        options: dict[str, Any] = {} if align else {"align": None}
+        request = make_request(
+            project,
+            model,
+            chosen,
+            only,
+            options=options if refine else {**options, "refine": None},
+            keep_corrections=keep_corrections,
+        )
         from app.domain.propagation import propagation_targets
 
         targets = propagation_targets(project, request)
@@ -76,25 +89,13 @@ def propagate_project(
     return EXIT_FINDINGS if failures else EXIT_DONE
 
 
-def make_request(
-    project: Project,
-    model: str,
-    references: list[str],
-    only: str,
-    *,
-    align: bool,
-    refine: bool,
-    keep_corrections: bool,
-) -> PropagationRequest:
-    """Return what the flags ask for.
+def references_of(project: Project, names: list[str]) -> tuple[int, ...]:
+    """Return the images that are named, else all references of the project.
 
     Raises:
-        ModelError: There is no such model.
         LabelError: The project has no reference.
     """
-    from app.domain.propagation import PropagationRequest
-
-    chosen = find_images(project, references) if references else project.references()
+    chosen = find_images(project, names) if names else project.references()
     if not chosen:
         raise LabelError(
             f"the project {project.folder} has no reference",
@@ -102,6 +103,25 @@ def make_request(
             remedy="label one in the window, or import its label map, and "
             "`coordlabel accept PROJECT IMAGE --as reference`",
         )
+    return tuple(chosen)
+
+
+def make_request(
+    project: Project,
+    model: str,
+    references: tuple[int, ...],
+    only: str,
+    *,
+    options: dict[str, Any],
+    keep_corrections: bool,
+) -> PropagationRequest:
+    """Return what is asked for, as the window would ask.
+
+    Raises:
+        ModelError: There is no such model.
+    """
+    from app.domain.propagation import PropagationRequest
+
     category, name, path = "", "Optical flow", FLOW
     if model not in (FLOW, "flow"):
         from coordgan_core.snapshot import inspect
@@ -109,14 +129,9 @@ def make_request(
         found = find_model(model).resolve()
         card = inspect(found).card
         category, name, path = card.category, card.name or found.stem, str(found)
-    options: dict[str, Any] = {}
-    if not align:
-        options["align"] = None
-    if not refine:
-        options["refine"] = None
     return PropagationRequest(
         path,
-        tuple(chosen),
+        references,
         tuple(int(i) for i in project.ids(only)),
         options,
         keep_human_pixels=keep_corrections,
@@ -161,8 +176,7 @@ class _Run:
         suggestion: Any = None
         cancelled = True
         try:
-            events = cast("Generator[Answer, None, Answer | None]", LocalBackend().run(asked))
-            with contextlib.closing(events):
+            with contextlib.closing(LocalBackend().run(asked)) as events:
                 suggestion = self._follow(events, report)
             cancelled = False
         finally:

@@ -33,9 +33,9 @@ class Meeting:
     def __init__(self) -> None:
         self._store: Any = None
         if world() > 1 and os.environ.get("MASTER_ADDR"):
-            import torch.distributed as dist
+            from torch.distributed.rendezvous import rendezvous
 
-            self._store = next(iter(dist.rendezvous("env://")))[0]
+            self._store = next(iter(rendezvous("env://")))[0]
 
     @property
     def waits(self) -> bool:

@@ -243,6 +243,35 @@ class LabelStore:
                 [(image_id, int(c), int(counts[c]) if c else 0) for c in {0, *np.flatnonzero(counts)}],
             )
 
+    def recount(self, image_id: int) -> None:
+        """Count the classes of a label map anew; the confidences of classes stay.
+
+        Raises:
+            LabelError: The label map is damaged.
+        """
+        counts = histogram(self.read(image_id))
+        found = [int(c) for c in np.flatnonzero(counts) if c]
+        with self._db.write() as connection:
+            connection.execute("UPDATE image_classes SET pixels = 0 WHERE image_id = ?", (image_id,))
+            connection.executemany(
+                "INSERT INTO image_classes (image_id, class_id, pixels) VALUES (?1,?2,?3) "
+                "ON CONFLICT DO UPDATE SET pixels = ?3",
+                [(image_id, c, int(counts[c])) for c in found],
+            )
+
+    def forget(self, image_id: int) -> None:
+        """Take an image for unlabelled whose label file is no longer there; its file is not touched."""
+        sequence = self.next_sequence()
+        with self._db.write() as connection:
+            connection.execute(
+                "UPDATE images SET has_labels=0, status='unlabelled', origin='none', note='', "
+                "confidence=NULL, run_id=NULL, depth=0, history_from=?1, label_seq=?1, "
+                "revision=revision+1 WHERE id=?2",
+                (sequence, image_id),
+            )
+            connection.execute("DELETE FROM image_classes WHERE image_id = ?", (image_id,))
+            connection.execute("DELETE FROM machine_base WHERE image_id = ?", (image_id,))
+
     def revision(self, image_id: int) -> int:
         """Return how often the label map of an image has changed."""
         row = self._db.one("SELECT revision FROM images WHERE id = ?", (image_id,))
