@@ -37,11 +37,12 @@ class Step:
     seen: dict[str, Any]
 
 
-def run(out: Path) -> Iterator[Step]:
+def run(out: Path, *, start_only: bool = False) -> Iterator[Step]:
     """Open the window, propagate the sample project with a bundled model, export, quit; yield what works.
 
     Args:
         out: Folder for the profile, the copy of the sample and the exported label maps.
+        start_only: Open the window and quit.
 
     Raises:
         SelfTestError: Something does not work.
@@ -59,6 +60,8 @@ def run(out: Path) -> Iterator[Step]:
         running.show(None)
         _wait(lambda: _on_screen(running), "the window did not appear")
         yield step("window", libraries=_heavy(), platform=_platform())
+        if start_only:
+            return
         workspace = _open_sample(running, out)
         yield step("project", images=workspace.project.count())
         model = _bundled_model(running)

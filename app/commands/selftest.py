@@ -31,6 +31,7 @@ def selftest(
     offscreen: Annotated[
         bool, typer.Option("--offscreen", help="Show no window, even where there is a screen.")
     ] = False,
+    start_only: Annotated[bool, typer.Option("--start-only", help="Open the window and quit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines to stdout.")] = False,
 ) -> None:
     """Test the installed program with its sample project: window, engine, propagation, export.
@@ -42,7 +43,7 @@ def selftest(
     test = importlib.import_module("app.selftest")
     with _folder(out) as folder:
         try:
-            for step in test.run(folder):
+            for step in test.run(folder, start_only=start_only):
                 if as_json:
                     print_json({"event": "step", **asdict(step)})
                 else:
