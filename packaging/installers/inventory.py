@@ -134,7 +134,7 @@ def _distribution(component: Component) -> None:
     metadata = distribution.metadata
     component.version = distribution.version
     component.licence = _licence_of(metadata)
-    component.homepage = metadata["Home-page"] if "Home-page" in metadata else ""
+    component.homepage = next(iter(metadata.get_all("Home-page") or ()), "")
     info = [path for path in distribution.files or () if ".dist-info" in path.parts[0]]
     component.texts = [
         Path(str(distribution.locate_file(path)))
