@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from app.domain.formats.base import ExportOptions, Format, Source
+from app.domain.formats.cityscapes import Cityscapes
+from app.domain.formats.color_png import ColorPng
+from app.domain.formats.cvat_images import CvatImages
+from app.domain.formats.cvat_mask import CvatMask
 from app.domain.formats.index_png import IndexPng
 from app.domain.formats.part_masks import PartMasks
 from app.domain.formats.pascal_voc import PascalVoc
@@ -18,8 +22,20 @@ from app.domain.formats.transfer import (
     import_labels,
     import_report,
 )
+from app.domain.formats.yolo_seg import YoloSeg
 
-FORMATS: Mapping[str, Format] = {each.name: each for each in (PascalVoc(), PartMasks(), IndexPng())}
+_ALL: tuple[Format, ...] = (
+    PascalVoc(),
+    CvatMask(),
+    CvatImages(),
+    YoloSeg(),
+    Cityscapes(),
+    PartMasks(),
+    IndexPng(),
+    ColorPng(),
+)
+
+FORMATS: Mapping[str, Format] = {each.name: each for each in _ALL}
 """All formats by name, the most usual first."""
 
 __all__ = [

@@ -20,6 +20,7 @@ A format is one small class without state: `Format.probe`, `Format.read`, `Forma
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import unicodedata
@@ -27,6 +28,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
+
+import numpy as np
 
 from app.domain.classes import ClassTable
 from app.domain.edits import LabelMap
@@ -175,7 +178,10 @@ class Format(Protocol):
     title: str
     suffix: str
     extras_of: str
-    choices: tuple[Choice, ...]
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What a person may decide."""
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold; empty if it holds everything."""
@@ -234,6 +240,26 @@ class BaseFormat:
         return ()
 
 
+def present(labels: LabelMap) -> list[int]:
+    """Return the class ids of a label map but background, ascending."""
+    found: list[int] = np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()
+    return [i for i in found if i]
+
+
+def objects(labels: LabelMap) -> LabelMap:
+    """Number the classes of a label map from 1 in the order of their ids: a part is one object."""
+    kept = present(labels)
+    table = np.zeros(256, np.uint8)
+    table[kept] = np.arange(1, len(kept) + 1)
+    return table[labels]
+
+
+def file_path(path: str) -> str:
+    """Return a relative path as one that stays below a folder on every system, with slashes."""
+    parts = [plain_name(part) for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    return "/".join(parts) or "_"
+
+
 def copy_image(item: ExportItem, target: Path) -> None:
     """Copy the image file to ``target``, atomically.
 
@@ -289,13 +315,28 @@ def stems(paths: Sequence[str]) -> list[str]:
     return chosen
 
 
+def split_of(stem: str, validation_share: float) -> str:
+    """Return ``train`` or ``val`` by the name alone: an image stays in its list when others come."""
+    number = int.from_bytes(hashlib.sha256(stem.encode()).digest()[:4], "big") / 2**32
+    return "val" if number < validation_share else "train"
+
+
+def label_names(table: ClassTable) -> dict[int, str]:
+    """Return a name for each class id, all different; 0 is ``background``, whatever the project calls it."""
+    names = unique_names(["background", *(c.name for c in table.classes[1:])])
+    return dict(zip([c.id for c in table.classes], names, strict=True))
+
+
 def file_names(table: ClassTable) -> dict[int, str]:
     """Return one plain, unique file name part for each class but background."""
-    classes = table.classes[1:]
-    return dict(zip([c.id for c in classes], _unique([plain_name(c.name) for c in classes]), strict=True))
+    classes = sorted(table.classes[1:], key=lambda c: c.id)
+    return dict(
+        zip([c.id for c in classes], unique_names([plain_name(c.name) for c in classes]), strict=True)
+    )
 
 
-def _unique(names: Sequence[str]) -> list[str]:
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Return the names, numbered where one has come before, whatever its capitals."""
     taken: set[str] = set()
     result = []
     for name in names:

@@ -156,3 +156,64 @@ def _corners(mask: Mask) -> tuple[npt.NDArray[np.int64], ...]:
     # pixels up-right and down-left: it is the corner of the lower one
     falling = up_left[ys, xs]
     return xs, ys, np.where(falling, second, 1 - second)
+
+
+def painted(labels: npt.NDArray[np.uint8]) -> list[tuple[int, Ring]]:
+    """Return class ids and rings without holes that give the label map when they are painted in this order.
+
+    What lies in a hole is painted after what surrounds it, background (0) too; background at the border of
+    the image is left out.
+    """
+    height, width = labels.shape
+    found: list[tuple[float, int, Ring]] = []
+    for class_id in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist():
+        found += [(area(piece.outer), class_id, piece.outer) for piece in trace(labels == class_id)]
+    # the inside of a ring holds all that is nested in it: the larger area comes first
+    found.sort(key=lambda each: -each[0])
+    return [
+        (class_id, ring)
+        for _, class_id, ring in found
+        if class_id or not ((ring == 0).any() or (ring == (width, height)).any())
+    ]
+
+
+def centred(ring: Ring) -> Ring:
+    """Return a ring along the centres of the outermost pixels inside, in whole pixels from 0.
+
+    For formats whose readers paint the outline too: what `fill_centred` fills is what the ring encloses.
+
+    Args:
+        ring: Clockwise along edges between pixels, as `trace` gives outlines.
+    """
+    before, after = np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0)
+    coming, going = np.sign(ring - before), np.sign(after - ring)
+    # clockwise, the inside is to the right: right of (x, y) is (-y, x)
+    first = ring + (np.stack([-coming[:, 1], coming[:, 0]], axis=1) - coming) / 2
+    second = ring + (np.stack([-going[:, 1], going[:, 0]], axis=1) + going) / 2
+    points = np.stack([first, second], axis=1).reshape(-1, 2) - 0.5
+    kept = (points != np.roll(points, 1, axis=0)).any(axis=1)
+    return points[kept] if kept.any() else points[:1]
+
+
+def fill_centred(ring: npt.ArrayLike, shape: tuple[int, int]) -> Mask:
+    """Return the pixels inside of a ring of pixel centres and those under the ring itself, ``bool [H, W]``.
+
+    Raises:
+        ValueError: The corners are no pairs of finite numbers.
+    """
+    from PIL import Image, ImageDraw
+
+    corners = np.asarray(ring, np.float64).reshape(-1, 2)
+    if not np.isfinite(corners).all():
+        raise ValueError("corners that are no numbers")
+    height, width = shape
+    image = Image.new("1", (width, height))
+    limit = 4 * (width + height)
+    points = [(float(x), float(y)) for x, y in np.clip(corners, -limit, limit)]
+    draw = ImageDraw.Draw(image)
+    if len(points) > 2:
+        draw.polygon(points, fill=1, outline=1)
+    elif points:
+        draw.line([*points, points[0]], fill=1)
+        draw.point(points, fill=1)
+    return np.asarray(image, bool)

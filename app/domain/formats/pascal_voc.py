@@ -1,14 +1,13 @@
-"""Pascal VOC segmentation: palette PNG in ``SegmentationClass``, lists in ``ImageSets/Segmentation``.
+"""Pascal VOC segmentation: palette PNGs of classes and of objects, lists in ``ImageSets/Segmentation``.
 
-Facts: 8-bit palette PNG with the VOC colour map; 0 is background, 255 void. `class_names.txt` holds one
-    name a line in the order
-of the ids, as scripts for this layout write it; unused ids get a line too, so that the line is the id.
+Facts: 8-bit palette PNG with the VOC colour map; 0 is background, 255 void. Objects are numbered from 1 in
+each image; a part is one object. ``class_names.txt`` holds one name a line in the order of the ids, as
+scripts for this layout write it; unused ids get a line too, so that the line is the id.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from app.domain.formats.base import (
     Source,
     Written,
     copy_image,
+    objects,
+    split_of,
 )
 from app.domain.palette import voc_palette
 from coordgan_core.errors import LabelError
@@ -30,6 +31,7 @@ from coordgan_core.files import write_bytes
 from coordgan_core.labels import read_label_map, write_label_map
 
 CLASS_FOLDER = "SegmentationClass"
+OBJECT_FOLDER = "SegmentationObject"
 IMAGE_FOLDER = "JPEGImages"
 LIST_FOLDER = "ImageSets/Segmentation"
 LISTS = ("train", "val", "trainval")
@@ -76,7 +78,8 @@ class PascalVoc(BaseFormat):
                 remedy="choose the folder that holds SegmentationClass",
             )
         items = [ImportItem(file.stem, functools.partial(read_label_map, file)) for file in files]
-        return Source(tuple(items), read_names(path))
+        names = read_names(path)
+        return Source(tuple(items), names, void=frozenset({VOID} - set(names)))
 
     def files(
         self,
@@ -92,7 +95,7 @@ class PascalVoc(BaseFormat):
             if options is not None and options.copy_images
             else ()
         )
-        return (f"{CLASS_FOLDER}/{item.stem}.png", *copies)
+        return (f"{CLASS_FOLDER}/{item.stem}.png", f"{OBJECT_FOLDER}/{item.stem}.png", *copies)
 
     def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
         """Return the files that are written once."""
@@ -107,21 +110,17 @@ class PascalVoc(BaseFormat):
         lists: dict[str, list[str]] = {name: [] for name in LISTS}
         for item in items:
             written = self.files(item, (), table, options)
-            write_label_map(out / written[0], item.load(), palette)
-            if options.copy_images:
-                copy_image(item, out / written[1])
-            part = "val" if _share(item.stem) < options.validation_share else "train"
-            lists[part].append(item.stem)
+            labels = item.load()
+            write_label_map(out / written[0], labels, palette)
+            write_label_map(out / written[1], objects(labels), voc_palette())
+            for copy in written[2:]:
+                copy_image(item, out / copy)
+            lists[split_of(item.stem, options.validation_share)].append(item.stem)
             lists["trainval"].append(item.stem)
             yield Written(item, written)
         for name, names in lists.items():
             write_bytes(out / LIST_FOLDER / f"{name}.txt", "".join(f"{n}\n" for n in names).encode())
         write_names(out, table)
-
-
-def _share(stem: str) -> float:
-    """Return a number in [0, 1) by the name alone: an image stays in its list when others come."""
-    return int.from_bytes(hashlib.sha256(stem.encode()).digest()[:4], "big") / 2**32
 
 
 def write_names(out: Path, table: ClassTable) -> None:

@@ -4,15 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from app.domain.classes import ImportClasses, MergeClasses, table_from_names
 from app.domain.edits import Edit
 from app.domain.formats import FORMATS, export, export_report, import_labels, import_report
-from app.domain.formats.base import ExportItem, ExportOptions, KnownImages, plain_name, stems
+from app.domain.formats.base import ExportItem, ExportOptions, stems
 from app.domain.formats.part_masks import split_name
 from app.domain.palette import voc_palette
 from app.domain.project import Commit, Project
@@ -25,39 +24,6 @@ def give_labels(project: Project, image_id: int, labels: np.ndarray) -> None:
     edit = Edit.between(project.labels(image_id), labels)
     assert edit is not None
     project.commit([Commit(project.store.next_sequence(), image_id, "do", "Test", edit)])
-
-
-@given(
-    labels=arrays.arrays(
-        np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.sampled_from([0, 1, 2, 3, 4])
-    ),
-    name=st.sampled_from(sorted(FORMATS)),
-)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_pixel_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, name: str
-) -> None:
-    out = tmp_path_factory.mktemp("out")
-    table = table_from_names(["l eye", "nose", "l_eye", "Mund/Lippe"])
-    item = ExportItem(1, "x_1.png", "x_1", out / "none.png", lambda: labels)
-    written = list(FORMATS[name].write(out, [item], table, ExportOptions()))
-    assert all((out / file).exists() for file in written[0].files)
-    present = [int(i) for i in np.unique(labels) if i]
-    assert sorted(written[0].files) == sorted(FORMATS[name].files(item, present, table))
-    if name == "part-masks" and not present:
-        return  # no part, no mask
-    source = FORMATS[name].read(out, KnownImages(["x_1"]))
-    assert [i.key for i in source.items] == ["x_1"]
-    back = source.items[0].load()
-    ids = {
-        i: next(c.id for c in table.classes if plain_name(c.name) == n or c.name == n)
-        for i, n in source.names.items()
-        if i
-    }
-    mapped = np.zeros_like(back)
-    for old, new in ids.items():
-        mapped[back == old] = new
-    assert np.array_equal(mapped, labels)
 
 
 def test_voc_palette_is_that_of_the_challenge() -> None:
@@ -112,7 +78,7 @@ def test_dry_run_names_all_files_and_writes_none(
     list(export(project, ids, name, out, options))
     assert {f.relative_to(out).as_posix() for f in out.rglob("*") if f.is_file()} == set(report.files)
     again = export_report(project, ids, name, out, options)
-    assert f"{len(report.files)} files are there already" in again.warnings[0]
+    assert any(f"{len(report.files)} files are there already" in each for each in again.warnings)
 
 
 def test_exports_never_go_into_the_images_folder(project: Project) -> None:

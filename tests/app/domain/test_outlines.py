@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from app.domain.formats.outlines import Piece, area, bridged, fill, trace
+from app.domain.formats.outlines import Piece, area, bridged, centred, fill, fill_centred, painted, trace
 
 masks = arrays.arrays(
     np.bool_, st.one_of(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.just((1, 14)), st.just((14, 1)))
@@ -60,3 +60,21 @@ def test_outlines_beyond_the_image_are_cut_off() -> None:
 def test_a_line_has_no_inside(corners: list[list[float]]) -> None:
     assert fill([np.array(corners).reshape(-1, 2)], (5, 5)).sum() == 0
     assert bridged(Piece(np.array([[0.0, 0.0], [2, 0], [2, 2]]))).shape == (3, 2)
+
+
+maps = arrays.arrays(
+    np.uint8,
+    st.one_of(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.just((1, 14)), st.just((14, 1))),
+    elements=st.integers(0, 3),
+)
+
+
+@given(maps)
+@settings(max_examples=150, deadline=None)
+def test_painting_rings_in_order_gives_the_label_map_back(labels: np.ndarray) -> None:
+    by_edges, by_centres = np.zeros_like(labels), np.zeros_like(labels)
+    for class_id, ring in painted(labels):
+        by_edges[fill([ring], labels.shape)] = class_id
+        by_centres[fill_centred(centred(ring), labels.shape)] = class_id
+    assert np.array_equal(by_edges, labels)
+    assert np.array_equal(by_centres, labels)
