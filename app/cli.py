@@ -30,6 +30,7 @@ MODULES = (
     "project",
     "propagate",
     "validate",
+    "transfer",
     "train",
     "models",
     "evaluate",

@@ -1,0 +1,312 @@
+"""`import`, `export`: label maps from and to other tools; first what would happen, then the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.opening import Json, ProjectPath, find_images, opened, progress_bar, tell
+from app.commands.output import EXIT_DONE, EXIT_FINDINGS, print_json, print_line
+from coordgan_core.errors import ConfigError, LabelError
+
+if TYPE_CHECKING:
+    from app.domain.formats import ExportOptions, ExportReport, Format, ImportReport
+    from app.domain.project import Project
+
+_SHOWN = 20
+_SURE = 0.5  # a probe below this is a guess, and a guess must not decide what pixels mean
+
+FormatName = Annotated[str, typer.Option("--format", help="Name of the format; `coordlabel formats` lists.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on after the report.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("formats")(formats)
+    app.command("import")(import_)
+    app.command("export")(export)
+
+
+def formats(as_json: Json = False) -> None:
+    """List the formats of import, export and convert, and what a person may decide about each."""
+    from app.domain.formats import FORMATS
+
+    if as_json:
+        listed = [
+            {"name": f.name, "title": f.title, "choices": {c.key: list(c.values) for c in f.choices}}
+            for f in FORMATS.values()
+        ]
+        print_json({"formats": listed})
+        return
+    for each in FORMATS.values():
+        print_line(f"{each.name:16s}  {each.title}")
+        for choice in each.choices:
+            print_line(f"{'':18s}--choice {choice.key}={'|'.join(choice.values)}")
+
+
+def import_(
+    path: ProjectPath,
+    source: Annotated[Path, typer.Argument(help="The label maps: a folder, or the file of the format.")],
+    format_name: FormatName = "",
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="SOURCE=CLASS: a class of the source and what it becomes; repeatable."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Also replace what a person has made in the project.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Bring label maps into a project: a report first, with --yes or --map the work, as one step back.
+
+    CLASS may be new, and `background` drops a class. Without --yes nothing is changed.
+    """
+    from app.domain.formats import import_report
+
+    name = format_name or probed(source)
+    go = yes or bool(mapping)
+    with opened(path, write=go) as project:
+        report = import_report(project, name, source)
+        names = remapped(report.mapping, mapping or [])
+        found = import_summary(project, name, report, names)
+        if not as_json:
+            show_import(found)
+        if go:
+            found |= run_import(project, name, source, names, overwrite=overwrite)
+    found["dry_run"] = not go
+    if as_json:
+        print_json(found)
+    elif go:
+        print_line(f"{found['taken']} label maps taken, as step {found['batch']} of the history")
+        tell(f"not taken: {image}: {reason}" for image, reason in found["failures"].items())
+    else:
+        tell(["Nothing is changed yet. Run it again with --yes, or with --map SOURCE=CLASS."])
+    bad = found["failures"] if go else found["warnings"]
+    raise typer.Exit(EXIT_FINDINGS if bad else EXIT_DONE)
+
+
+def export(
+    path: ProjectPath,
+    out: Annotated[Path, typer.Argument(help="Folder to write to, outside of the images and the project.")],
+    format_name: FormatName,
+    images: Annotated[
+        list[str] | None, typer.Option("--image", help="An image; repeat for more. All by default.")
+    ] = None,
+    only: Annotated[str, typer.Option(help="Search words instead, as status:accepted.")] = "",
+    choice: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE, a choice of the format; repeatable.")
+    ] = None,
+    copy_images: Annotated[
+        bool, typer.Option("--copy-images", help="Put copies of the images beside the labels.")
+    ] = False,
+    project_colors: Annotated[
+        bool, typer.Option("--project-colors", help="The project's colours instead of the format's own.")
+    ] = False,
+    validation_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Part of the images that goes to the validation list.")
+    ] = 0.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be written.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Write label maps in a format; what it cannot hold is said before, and then needs --yes."""
+    from app.domain.formats import ExportOptions, export_report
+
+    chosen = known_format(format_name)
+    options = ExportOptions(
+        copy_images=copy_images,
+        project_colors=project_colors,
+        validation_share=validation_share,
+        choices=choices(chosen, choice or []),
+    )
+    with opened(path, write=False) as project:
+        ids = find_images(project, images) if images else [int(i) for i in project.ids(only)]
+        report = export_report(project, ids, chosen.name, out, options)
+        found = export_summary(project, chosen.name, out, report)
+        if not as_json:
+            show_export(found)
+        go = not dry_run and (yes or not found["warnings"])
+        if go:
+            found |= run_export(project, ids, chosen.name, out, options)
+    found["dry_run"] = not go
+    if as_json:
+        print_json(found)
+    elif go:
+        print_line(f"{found['written']} images written to {out}")
+        tell(f"left out: {image}: {reason}" for image, reason in found["failures"].items())
+    elif not dry_run:
+        tell(["Nothing is written yet. Run it again with --yes."])
+    bad = found["failures"] if go else found["warnings"]
+    raise typer.Exit(EXIT_FINDINGS if bad else EXIT_DONE)
+
+
+def known_format(name: str) -> Format:
+    """Return a format.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
+    from app.domain.formats import FORMATS
+
+    if name not in FORMATS:
+        raise ConfigError(f"there is no format {name!r}", expected="one of " + ", ".join(FORMATS))
+    return FORMATS[name]
+
+
+def probed(source: Path) -> str:
+    """Return the format that label maps look like.
+
+    Raises:
+        LabelError: They look like none, or there is nothing.
+    """
+    from app.domain.formats import FORMATS
+
+    if not source.exists():
+        raise LabelError(f"there is no {source}", expected="a folder or file with label maps")
+    name, sure = max(((f.name, f.probe(source)) for f in FORMATS.values()), key=lambda pair: pair[1])
+    if sure < _SURE:
+        raise LabelError(
+            f"{source} looks like no format that is known",
+            expected="label maps of " + ", ".join(FORMATS),
+            remedy="say what it is with --format",
+        )
+    tell([f"format: {name}"])
+    return name
+
+
+def choices(chosen: Format, given: Sequence[str]) -> dict[str, str]:
+    """Return the choices of a format that flags make.
+
+    Raises:
+        ConfigError: There is no such choice or value.
+    """
+    known = {choice.key: choice.values for choice in chosen.choices}
+    result: dict[str, str] = {}
+    for text in given:
+        key, _, value = text.partition("=")
+        if value not in known.get(key, ()):
+            each = [f"{name}={'|'.join(values)}" for name, values in known.items()]
+            raise ConfigError(
+                f"--choice {text}", expected=", ".join(each) or f"none: {chosen.name} has no choices"
+            )
+        result[key] = value
+    return result
+
+
+def remapped(mapping: Mapping[int, str], given: Sequence[str]) -> dict[int, str]:
+    """Return which class each id of the source becomes, after ``SOURCE=CLASS`` flags (name or id = name).
+
+    Raises:
+        ConfigError: The source has no such class.
+    """
+    result = dict(mapping)
+    for text in given:
+        source, sign, target = (part.strip() for part in text.partition("="))
+        ids = [i for i, name in mapping.items() if source.casefold() == name.casefold() or source == str(i)]
+        if not sign or not ids:
+            known = ", ".join(f"{i} {name}" for i, name in mapping.items()) or "none"
+            raise ConfigError(f"--map {text}", expected=f"SOURCE=CLASS with a class of the source ({known})")
+        for class_id in ids:
+            if target.casefold() in ("", "background"):
+                result.pop(class_id, None)
+            else:
+                result[class_id] = target
+    return result
+
+
+def import_summary(
+    project: Project, name: str, report: ImportReport, names: Mapping[int, str]
+) -> dict[str, Any]:
+    """Return an import's report as JSON types, with paths instead of numbers."""
+    known = {each.casefold() for each in project.classes.names}
+    return {
+        "format": name,
+        "matched": {row.path: report.matched[row.id] for row in project.rows(report.matched)},
+        "missing": [row.path for row in project.rows(report.missing)],
+        "extra": list(report.extra),
+        "mapping": [
+            {"id": i, "source": source, "class": names.get(i, "background")}
+            for i, source in report.mapping.items()
+        ],
+        "new_classes": [n for n in dict.fromkeys(names.values()) if n.casefold() not in known],
+        "protected": [row.path for row in project.rows(report.protected)],
+        "warnings": list(report.warnings),
+    }
+
+
+def show_import(found: Mapping[str, Any]) -> None:
+    """Tell people what an import would do."""
+    tell(
+        [
+            f"{len(found['matched'])} label maps match, {len(found['missing'])} images have none, "
+            f"{len(found['extra'])} match no image",
+            *(f"class {line['id']} {line['source']} becomes {line['class']}" for line in found["mapping"]),
+        ]
+    )
+    _warn(found["warnings"])
+
+
+def run_import(
+    project: Project, name: str, source: Path, names: Mapping[int, str], *, overwrite: bool
+) -> dict[str, Any]:
+    """Import, with a bar; return what happened as JSON types."""
+    from app.domain.formats import import_labels
+
+    taken, refused, failures, batch = 0, [], {}, 0
+    with progress_bar() as bar:
+        task = bar.add_task("Importing", total=None)
+        for event in import_labels(project, name, source, names, overwrite=overwrite):
+            bar.update(task, completed=event.done, total=event.total)
+            taken, batch = taken + event.taken, event.batch
+            if event.error:
+                failures[event.path] = event.error
+            elif not event.taken:
+                refused.append(event.path)
+    return {"taken": taken, "left_alone": refused, "failures": failures, "batch": batch}
+
+
+def export_summary(project: Project, name: str, out: Path, report: ExportReport) -> dict[str, Any]:
+    """Return an export's report as JSON types."""
+    return {
+        "format": name,
+        "out": str(out),
+        "images": report.images,
+        "files": len(report.files),
+        "skipped": [row.path for row in project.rows(report.skipped)],
+        "warnings": list(report.warnings),
+    }
+
+
+def show_export(found: Mapping[str, Any]) -> None:
+    """Tell people what an export would write."""
+    skipped = f", {len(found['skipped'])} have no labels" if found["skipped"] else ""
+    tell([f"{found['images']} images in {found['files']} files{skipped}"])
+    _warn(found["warnings"])
+
+
+def run_export(
+    project: Project, ids: Sequence[int], name: str, out: Path, options: ExportOptions
+) -> dict[str, Any]:
+    """Export, with a bar; return what happened as JSON types."""
+    from app.domain.formats import export as write
+
+    written, failures = 0, {}
+    with progress_bar() as bar:
+        task = bar.add_task("Exporting", total=None)
+        for event in write(project, ids, name, out, options):
+            bar.update(task, completed=event.done, total=event.total)
+            if event.error:
+                failures[event.path] = event.error
+            else:
+                written += 1
+    return {"written": written, "failures": failures}
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    tell(f"warning: {text}" for text in warnings[:_SHOWN])
+    if len(warnings) > _SHOWN:
+        tell([f"and {len(warnings) - _SHOWN} more"])
