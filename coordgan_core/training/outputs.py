@@ -11,6 +11,7 @@ from coordgan_core import config as configuration
 from coordgan_core.config import Config
 from coordgan_core.data import crop
 from coordgan_core.data.images import list_images
+from coordgan_core.data.pairs import all_pairs
 from coordgan_core.errors import ConfigError, CoordError, DataError
 from coordgan_core.snapshot import ModelCard, save_model
 from coordgan_core.training.events import Event, Notice, SheetWritten, SnapshotWritten, Validated
@@ -122,8 +123,6 @@ def with_measured_box(config: Config, images: Path, labels: str | Path | None) -
             expected="a folder of label maps",
             remedy="label some images and pass --labels, or choose another cropping",
         )
-    from coordgan_core.training.validation import all_pairs
-
     boxes = crop.label_boxes(all_pairs(images, Path(labels)), margin=cut.margin)
     return configuration.replace(config, **{"model.crop.box": crop.typical_box(boxes.values())})
 
@@ -162,8 +161,6 @@ def image_source(
         paths = [paths[i * len(paths) // limit] for i in range(limit)]
     own = None
     if cut.mode == "labels" and settings.labels is not None:
-        from coordgan_core.training.validation import all_pairs
-
         own = crop.label_boxes(all_pairs(folder, Path(settings.labels)), margin=cut.margin)
     return ImageSource.from_paths(
         paths,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coordgan_core.calibration import Calibration
-from coordgan_core.data.images import list_images, read_image
-from coordgan_core.errors import DataError, ImageError
+from coordgan_core.data.images import read_image
+from coordgan_core.data.pairs import all_pairs
+from coordgan_core.errors import ImageError
 from coordgan_core.evaluation import LabelledImage, calibrate
 from coordgan_core.metrics import Confusion
 from coordgan_core.predictor import Predictor
@@ -73,30 +74,6 @@ def find_pairs(images: Path, labels: Path) -> list[tuple[Path, Path]]:
     pairs = all_pairs(images, labels)
     chosen = np.unique(np.linspace(0, len(pairs) - 1, min(MOST_IMAGES, len(pairs))).round().astype(int))
     return [pairs[index] for index in chosen]
-
-
-def all_pairs(images: Path, labels: Path) -> list[tuple[Path, Path]]:
-    """Return all images of a folder that have a label map, with it.
-
-    The label map of ``images/a/b.jpg`` is ``labels/a/b.png``, ``labels/a/b.jpg.png`` (as projects keep
-    them), or else ``labels/b.png``.
-
-    Raises:
-        DataError: No image has one.
-    """
-    pairs = []
-    for image in list_images(images):
-        name = image.relative_to(images)
-        places = (name.with_suffix(".png"), name.with_name(name.name + ".png"), Path(f"{name.stem}.png"))
-        found = [labels / place for place in places if (labels / place).is_file()]
-        pairs += [(image, found[0])] if found else []
-    if not pairs:
-        raise DataError(
-            f"0 images of {images} have a label map in {labels}",
-            expected="at least one, named like its image with the ending .png",
-            remedy="check the names, or train without label maps",
-        )
-    return pairs
 
 
 def validate(
