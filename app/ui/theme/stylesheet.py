@@ -88,6 +88,19 @@ QFrame#panel { background: $surface; border: 0; border-radius: 10px; }
 QFrame#card { background: $raised; border: 1px solid $border; border-radius: 10px; }
 QFrame#card[selected="true"] { border: 1px solid $accent; background: $accent_soft; }
 QFrame#card[hoverable="true"]:hover { border-color: $accent; }
+QFrame#card[hoverable="true"]:focus { border: 2px solid $accent; }
+QFrame#step { background: $surface; border: 1px solid $border; border-radius: 12px; }
+QWidget#figure { background: $hover; border: 0; border-radius: 8px; }
+QToolButton[kind="entry"] { text-align: left; padding: 8px 10px; border-radius: 7px; }
+QToolButton[kind="entry"]:checked { font-weight: 600; }
+QToolButton[kind="legend"] { padding: 2px 8px 2px 5px; }
+QToolButton[kind="legend"]:checked { background: transparent; }
+QToolButton[kind="legend"]:!checked { color: $faint; }
+QRadioButton::indicator { width: 14px; height: 14px; border-radius: 8px; border: 1px solid $strong_border;
+  background: $raised; }
+QRadioButton::indicator:hover, QRadioButton::indicator:focus { border-color: $accent; }
+QRadioButton::indicator:checked { border: 5px solid $accent; width: 6px; height: 6px; background: $on_accent; }
+QRadioButton:disabled { color: $faint; }
 QFrame#bar { background: $surface; border: 0; border-radius: 10px; }
 QFrame#line { background: $border; max-height: 1px; min-height: 1px; border: 0; }
 QFrame#notice { background: $accent_soft; border: 0; border-radius: 8px; }
@@ -118,6 +131,7 @@ QSlider::sub-page:horizontal { background: $accent; border-radius: 2px; }
 QSlider::handle:horizontal { background: $raised; border: 1px solid $strong_border; width: 14px; height: 14px;
   margin: -6px 0; border-radius: 8px; }
 QSlider::handle:horizontal:hover { border-color: $accent; }
+QSlider[kind="centred"]::sub-page:horizontal { background: $pressed; }
 QSlider::sub-page:horizontal:disabled { background: $faint; }
 
 QCheckBox, QRadioButton { spacing: 8px; padding: 3px 0; }

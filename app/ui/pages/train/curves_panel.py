@@ -1,0 +1,153 @@
+"""The three charts of a run and what may be chosen about them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtWidgets import QCheckBox, QComboBox, QStackedWidget, QToolButton, QWidget
+
+from app.services.training_values import Curve, RunHistory
+from app.ui.pages.train.curves import Chart, pen_colour
+from app.ui.pages.train.flow import FlowLayout
+from app.ui.texts import tr
+from app.ui.widgets.basics import EmptyState, clear, column, label, row, slider
+
+QUALITY = ("foreground_iou", "miou")
+SPEED = "images_per_second"
+_DOT_PX = 10
+
+
+def losses_of(history: RunHistory) -> dict[str, Curve]:
+    """Return the curves that are losses."""
+    return {name: c for name, c in history.curves.items() if name not in (*QUALITY, SPEED)}
+
+
+def quality_of(history: RunHistory) -> dict[str, Curve]:
+    """Return the curve of label quality: of the parts, without the background, where it is there."""
+    name = next((name for name in QUALITY if name in history.curves), None)
+    return {name: history.curves[name]} if name is not None else {}
+
+
+def loss_title(name: str) -> str:
+    """Return the name of a loss for people."""
+    return name.replace("_", " ").replace("/", ": ")
+
+
+class CurvesPanel(QWidget):
+    """Losses large, quality and speed beside each other below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.losses = Chart(tr("Losses"))
+        self.quality = Chart(tr("Label IoU"), bounds=(0, 1), percent=True)
+        self.speed = Chart(tr("Speed"), tr("images/s"))
+        self.legend: dict[str, QToolButton] = {}
+        self._hidden: set[str] = set()
+        self._history = RunHistory("")
+        self._legend_part = QWidget()
+        self._legend = FlowLayout(self._legend_part, spacing=2)
+        self.axis = QComboBox()
+        self.axis.addItems([tr("by images, thousands"), tr("by time, minutes")])
+        self.axis.setAccessibleName(tr("Horizontal axis"))
+        self.axis.currentIndexChanged.connect(lambda _place: self.redraw())
+        self.smooth = slider(0, 98, tr("Smoothing"))
+        self.smooth.setValue(60)
+        self.smooth.setFixedWidth(90)
+        self.smooth.valueChanged.connect(lambda _value: self.redraw())
+        self.logarithmic = QCheckBox(tr("Logarithmic"))
+        self.logarithmic.toggled.connect(self.losses.set_logarithmic)
+        self.logarithmic.toggled.connect(lambda _on: self.redraw())
+        controls = row(
+            self.axis, 8, label(tr("Smoothing"), "muted"), self.smooth, 8, self.logarithmic, None, spacing=6
+        )
+        self._quality_part = QStackedWidget()
+        self._quality_part.addWidget(self.quality)
+        self._no_quality = EmptyState(
+            "mdi6.star-outline",
+            tr("No label quality"),
+            tr("Label one image of this folder and the next training shows how well labels carry over."),
+            compact=True,
+        )
+        self._quality_part.addWidget(self._no_quality)
+        below = row(self._quality_part, self.speed, spacing=16)
+        below.setStretch(0, 1)
+        below.setStretch(1, 1)
+        layout = column(controls, self.losses, self._legend_part, below, spacing=8)
+        layout.setStretch(1, 3)
+        layout.setStretch(3, 2)
+        self.setLayout(layout)
+
+    def show_history(self, history: RunHistory) -> None:
+        """Draw what a run has told so far."""
+        if history.id != self._history.id:
+            self._hidden = set()
+        self._history = history
+        names = list(losses_of(history))
+        if names != list(self.legend):
+            self._fill_legend(names)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the same history as the controls stand now."""
+        history, by_time = self._history, self.axis.currentIndex() == 1
+        self.losses.show_curves(
+            losses_of(history),
+            by_time=by_time,
+            smoothing=self.smooth.value() / 100,
+            hidden=frozenset(self._hidden),
+        )
+        quality = quality_of(history)
+        self._quality_part.setCurrentIndex(0 if quality else 1)
+        self.quality.show_curves(quality, by_time=by_time, smoothing=0.0)
+        kinds = {
+            "round-trip": tr("there and back on one reference"),
+            "labelled": tr("on your labelled images"),
+        }
+        self.quality.note.setText(kinds.get(history.quality_kind, ""))
+        speed = {name: curve for name, curve in history.curves.items() if name == SPEED}
+        self.speed.show_curves(speed, by_time=by_time, smoothing=0.0)
+
+    def restyle(self) -> None:
+        """Take the colours of the appearance in use."""
+        for chart in (self.losses, self.quality, self.speed):
+            chart.restyle()
+        self._no_quality.refresh_icons()
+        self._fill_legend(list(self.legend))
+
+    def _fill_legend(self, names: list[str]) -> None:
+        clear(self._legend)
+        self.legend = {}
+        for place, name in enumerate(names):
+            made = QToolButton()
+            made.setText(loss_title(name))
+            made.setIcon(_dot(pen_colour(place)))
+            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            made.setCheckable(True)
+            made.setChecked(name not in self._hidden)
+            made.setToolTip(tr("Show or hide this loss"))
+            made.setProperty("kind", "legend")
+            made.toggled.connect(lambda on, name=name: self._toggle(name, on))
+            self._legend.addWidget(made)
+            self.legend[name] = made
+        self._legend_part.setVisible(bool(names))
+
+    def _toggle(self, name: str, on: bool) -> None:
+        (self._hidden.discard if on else self._hidden.add)(name)
+        self.redraw()
+
+
+def _dot(tint: str) -> QIcon:
+    made = QIcon()
+    for state, opacity in ((QIcon.State.On, 1.0), (QIcon.State.Off, 0.25)):
+        picture = QPixmap(_DOT_PX * 2, _DOT_PX * 2)
+        picture.setDevicePixelRatio(2)
+        picture.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(picture)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setOpacity(opacity)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(tint))
+        painter.drawEllipse(1, 1, _DOT_PX - 2, _DOT_PX - 2)
+        painter.end()
+        made.addPixmap(picture, QIcon.Mode.Normal, state)
+    return made

@@ -1,0 +1,91 @@
+"""A model in the list: name, category, facts and its sample strip."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+
+from app.services.model_library import ModelEntry
+from app.services.tasks import Worker
+from app.ui.pages.train.picture import Picture
+from app.ui.pages.train.words import images_text, size_text
+from app.ui.texts import tr
+from app.ui.widgets.basics import Card, Notice, column, label, row
+
+_STRIP_PX = 64
+
+FIGURE_NAMES = {
+    "miou": "label IoU",
+    "foreground_iou": "IoU of parts",
+    "ece": "calibration error",
+    "equivariance": "equivariance",
+    "pck": "points found",
+}
+
+
+def figure_title(name: str) -> str:
+    """Return what a figure of a card is called."""
+    return tr(FIGURE_NAMES.get(name, name.replace("_", " ")))
+
+
+def figure_text(value: float) -> str:
+    """Return a figure: shares in per cent, others with three digits."""
+    return f"{value:.1%}" if 0 <= value <= 1 else f"{value:.3g}"
+
+
+def short_facts(entry: ModelEntry) -> str:
+    """Return preset, images and date in one line."""
+    facts = [entry.preset] if entry.preset else []
+    if entry.data_count:
+        facts.append(tr("from {images}", images=images_text(entry.data_count)))
+    if entry.created:
+        facts.append(entry.created[:10])
+    return "  ·  ".join(facts)
+
+
+def facts_of(entry: ModelEntry) -> list[tuple[str, str]]:
+    """Return everything a card says about a model: name of the fact and its value."""
+    found = [
+        (tr("Category"), entry.category or tr("not told")),
+        (tr("Preset"), entry.preset),
+        (tr("Resolution"), f"{entry.resolution} px" if entry.resolution else ""),
+        (tr("Images"), images_text(entry.data_count) if entry.data_count else ""),
+        (tr("Where from"), entry.data_source),
+        (tr("Fingerprint"), entry.data_fingerprint[:16]),
+        (tr("Made"), entry.created[:16].replace("T", " ")),
+        (tr("Parameters"), f"{entry.parameters / 1e6:.1f} M" if entry.parameters else ""),
+        (tr("File"), size_text(entry.bytes) if entry.bytes else ""),
+        (tr("Licence"), entry.licence or tr("no note")),
+    ]
+    if entry.research_use:
+        found.append((tr("Use"), tr("research only")))
+    return [(name, value) for name, value in found if value]
+
+
+class ModelListCard(Card):
+    """One model; can be chosen with mouse and keyboard."""
+
+    def __init__(self, entry: ModelEntry, worker: Worker) -> None:
+        self.entry = entry
+        kind = label(tr("built in") if entry.builtin else "", "faint")
+        head = row(label(entry.name, "section"), None, kind, spacing=8)
+        parts: list[object] = [head]
+        if entry.category:
+            parts.append(row(label(entry.category, "key"), None))
+        facts = short_facts(entry)
+        if facts:
+            parts.append(label(facts, "muted"))
+        content = column(*parts, spacing=5)  # type: ignore[arg-type]
+        if entry.strip:
+            strip = Picture(
+                worker,
+                tr("Samples of {name}", name=entry.name),
+                align=Qt.AlignmentFlag.AlignLeft,
+                least=QSize(60, _STRIP_PX),
+            )
+            strip.setFixedHeight(_STRIP_PX)
+            strip.load(entry.strip)
+            content.addWidget(strip)
+        if entry.problem:
+            content.addWidget(Notice(entry.problem, "warn"))
+        super().__init__(content, hoverable=True)
+        self.setAccessibleName(", ".join(part for part in (entry.name, entry.category, facts) if part))
