@@ -6,10 +6,14 @@ from collections.abc import Mapping
 
 from app.domain.formats.base import ExportOptions, Format, Source
 from app.domain.formats.cityscapes import Cityscapes
+from app.domain.formats.coco import CocoInstances
+from app.domain.formats.coco_panoptic import CocoPanoptic
 from app.domain.formats.color_png import ColorPng
 from app.domain.formats.cvat_images import CvatImages
 from app.domain.formats.cvat_mask import CvatMask
 from app.domain.formats.index_png import IndexPng
+from app.domain.formats.label_studio import LabelStudio
+from app.domain.formats.labelme import Labelme
 from app.domain.formats.part_masks import PartMasks
 from app.domain.formats.pascal_voc import PascalVoc
 from app.domain.formats.transfer import (
@@ -22,10 +26,16 @@ from app.domain.formats.transfer import (
     import_labels,
     import_report,
 )
+from app.domain.formats.x_anylabeling import XAnyLabeling
 from app.domain.formats.yolo_seg import YoloSeg
 
 _ALL: tuple[Format, ...] = (
     PascalVoc(),
+    CocoInstances(),
+    CocoPanoptic(),
+    Labelme(),
+    XAnyLabeling(),
+    LabelStudio(),
     CvatMask(),
     CvatImages(),
     YoloSeg(),

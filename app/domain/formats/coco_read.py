@@ -72,6 +72,11 @@ def _color(value: Any) -> Color | None:
 
 
 def read_file(file: Path, categories: Categories) -> Iterator[ImportItem]:
+    """Yield the images of one file; its categories are added to ``categories``.
+
+    Raises:
+        LabelError: The file is damaged.
+    """
     where = file.name
     content = json_files.load(file)
     mapping = categories.add(json_files.member(content, "categories", list, where), where)
@@ -81,17 +86,18 @@ def read_file(file: Path, categories: Categories) -> Iterator[ImportItem]:
     for image in json_files.member(content, "images", list, where):
         name = json_files.clean_name(json_files.member(image, "file_name", str, where))
         found = by_image.get(json_files.member(image, "id", int, where), [])
-        extras = {"image": {key: value for key, value in image.items() if key not in _IMAGE_KEYS}}
         yield ImportItem(
             str(PurePosixPath(name).with_suffix("")) if name else where,
             functools.partial(_load, f"{where}, {name}", image, found, mapping),
             name,
-            functools.partial(_extras, extras),
+            functools.partial(extras_of_image, image),
         )
 
 
-def _extras(kept: Extras) -> Extras:
-    return kept if kept["image"] else {}
+def extras_of_image(image: Mapping[str, Any]) -> Extras:
+    """Return what is not understood of the entry of an image."""
+    kept = {key: value for key, value in image.items() if key not in _IMAGE_KEYS}
+    return {"image": kept} if kept else {}
 
 
 def _load(where: str, image: Any, annotations: list[dict[str, Any]], mapping: Mapping[int, int]) -> LabelMap:

@@ -173,3 +173,14 @@ def write_object(path: Path, members: Mapping[str, Any]) -> None:
             else:
                 target.write(dump(value).encode())
         target.write(b"\n}\n")
+
+
+def write_list(path: Path, items: Spool) -> None:
+    """Write a JSON list, atomically.
+
+    Raises:
+        DiskFullError: The file cannot be written.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as target:
+        items.copy_to(target)
+        target.write(b"\n")
