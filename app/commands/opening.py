@@ -39,15 +39,21 @@ def opened(path: Path, *, write: bool = True) -> Iterator[Project]:
             remedy=f"make one with `coordlabel init {path}`",
         )
     with Project.open(path, read_only=not write) as project:
-        if write and project.read_only:
-            raise DataError(
-                f"the project {project.folder} cannot be changed: {project.read_only_reason}",
-                expected="a project that nobody else has open",
-                remedy="close the window or command that uses it, and run this again",
-            )
+        if write:
+            check_writable(project)
         if project.note:
             console().print(project.note, markup=False)
         yield project
+
+
+def check_writable(project: Project) -> None:
+    """Raise `DataError` if a project that was opened to be changed can only be read."""
+    if project.read_only:
+        raise DataError(
+            f"the project {project.folder} cannot be changed: {project.read_only_reason}",
+            expected="a project that nobody else has open",
+            remedy="close the window or command that uses it, and run this again",
+        )
 
 
 def find_images(project: Project, names: Sequence[str]) -> list[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.opening import Json, ProjectPath, find_images, opened, progress_bar, tell
+from app.commands.opening import Json, ProjectPath, check_writable, find_images, opened, progress_bar, tell
 from app.commands.output import EXIT_FINDINGS, print_json, print_line
 from coordgan_core.errors import ConfigError
 
@@ -50,11 +50,7 @@ def init(
     from app.domain.project import Project
 
     with Project.create(images, project) as made:
-        if made.read_only:
-            raise ConfigError(
-                f"the project {made.folder} cannot be changed: {made.read_only_reason}",
-                remedy="close the window or command that uses it, and run this again",
-            )
+        check_writable(made)
         _add_classes(made, classes, names or [])
         report = _scan(made)
     if as_json:
@@ -109,8 +105,8 @@ def review_list(
         print_json(report)
         return
     for line in report["images"]:
-        score = "     -" if line["confidence"] is None else f"{line['confidence']:6.3f}"
-        print_line(f"{score}  {line['image']}")
+        value = line["classes"].get(report["class"]) if report["class"] else line["confidence"]
+        print_line(f"{'     -' if value is None else f'{value:6.3f}'}  {line['image']}")
     counts = report["counts"]
     tell([f"{counts['left']} to review, {counts['accepted']} accepted, {counts['corrected']} corrected"])
     if report["label_next"]:
@@ -204,21 +200,21 @@ def review_report(
 
     from app.domain.review import review_counts, review_queue, suggest_next
 
-    class_id = None
+    known = None
     if class_name is not None:
         known = project.classes.by_name(class_name)
         if known is None:
             raise ConfigError(
                 f"there is no class {class_name!r}", expected="one of " + ", ".join(project.classes.names)
             )
-        class_id = known.id
-    rows = project.rows(review_queue(project, class_id=class_id))
+    rows = project.rows(review_queue(project, class_id=known.id if known else None))
     if below is not None:
         rows = [row for row in rows if row.confidence is None or row.confidence < below]
     suggestion = suggest_next(project)
     names = {c.id: c.name for c in project.classes.classes}
     return {
         "project": str(project.folder),
+        "class": known and known.name,
         "counts": asdict(review_counts(project)),
         "images": [
             {
