@@ -46,6 +46,7 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "page.label",
             "page.train",
+            "page.explore",
             "-",
             "view.fit",
             "view.actual",

@@ -234,6 +234,15 @@ _PAGES = (
         checkable=True,
         group="page",
     ),
+    ActionSpec(
+        "page.explore",
+        "Explore",
+        "mdi6.compass-outline",
+        ("Alt+3",),
+        tip="See what a model has learned",
+        checkable=True,
+        group="page",
+    ),
 )
 
 _IMAGES = (

@@ -11,7 +11,13 @@ def _train(host: Host) -> Page:
     return TrainPage(host)
 
 
-PAGES: tuple[PageSpec, ...] = (PageSpec("train", _train),)
+def _explore(host: Host) -> Page:
+    from app.ui.pages.explore.page import ExplorePage
+
+    return ExplorePage(host)
+
+
+PAGES: tuple[PageSpec, ...] = (PageSpec("train", _train), PageSpec("explore", _explore))
 
 LABEL = "label"
 """The page that is always there: the welcome screen or the open project."""

@@ -37,10 +37,9 @@ QToolButton:focus { border-color: $accent; }
 QToolButton:disabled { color: $faint; }
 
 QFrame#switcher { background: $hover; border: 0; border-radius: 8px; }
-QFrame#switcher QToolButton { border-radius: 6px; padding: 4px 12px 4px 9px; color: $muted; }
+QFrame#switcher QToolButton { border-radius: 6px; padding: 4px 8px; color: $muted; }
 QFrame#switcher QToolButton:hover { color: $text; background: transparent; }
-QFrame#switcher QToolButton:checked { background: $raised; color: $text; font-weight: 600;
-  border-color: $border; }
+QFrame#switcher QToolButton:checked { background: $raised; color: $text; border-color: $border; }
 QFrame#switcher QToolButton:focus { border-color: $accent; }
 
 QPushButton { background: $raised; border: 1px solid $strong_border; border-radius: 6px; padding: 6px 14px; }
@@ -132,6 +131,7 @@ QSlider::handle:horizontal { background: $raised; border: 1px solid $strong_bord
   margin: -6px 0; border-radius: 8px; }
 QSlider::handle:horizontal:hover { border-color: $accent; }
 QSlider[kind="centred"]::sub-page:horizontal { background: $pressed; }
+QSlider[kind="centred"]::handle:horizontal { background: $accent; border-color: $accent; }
 QSlider::sub-page:horizontal:disabled { background: $faint; }
 
 QCheckBox, QRadioButton { spacing: 8px; padding: 3px 0; }
