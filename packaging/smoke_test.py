@@ -69,7 +69,8 @@ def run(installed: Installed, *arguments: str) -> str:
         raise SmokeError(
             f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
         )
-    return done.stdout
+    written: str = done.stdout
+    return written
 
 
 def lines(installed: Installed, *arguments: str, watch: bool = False) -> tuple[list[Line], list[str]]:

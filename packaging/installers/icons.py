@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 
@@ -14,21 +13,18 @@ from installers.product import ICON, ICON_SIZES_PX
 def draw(size_px: int) -> Image.Image:
     """Return the icon as a square picture of ``size_px`` pixels with transparency."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    from PySide6.QtCore import QBuffer, QIODevice, Qt
+    from PySide6.QtCore import Qt
     from PySide6.QtGui import QGuiApplication, QImage, QPainter
     from PySide6.QtSvg import QSvgRenderer
 
     if QGuiApplication.instance() is None:
         draw.__dict__["application"] = QGuiApplication([])
-    picture = QImage(size_px, size_px, QImage.Format.Format_ARGB32)
+    picture = QImage(size_px, size_px, QImage.Format.Format_RGBA8888)
     picture.fill(Qt.GlobalColor.transparent)
     painter = QPainter(picture)
     QSvgRenderer(str(ICON)).render(painter)
     painter.end()
-    buffer = QBuffer()
-    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    picture.save(buffer, b"PNG")
-    return Image.open(io.BytesIO(bytes(buffer.data().data()))).convert("RGBA")
+    return Image.frombytes("RGBA", (size_px, size_px), bytes(picture.constBits()))
 
 
 def write_hicolor(share: Path, name: str) -> list[Path]:
