@@ -86,7 +86,7 @@ class Chart(QWidget):
 
     def restyle(self) -> None:
         """Take the colours of the appearance in use."""
-        self.plot.setBackground(None)
+        self.plot.setBackground(colour("surface"))
         font = QFont(self.font())
         font.setPixelSize(11)
         for side in ("left", "bottom"):

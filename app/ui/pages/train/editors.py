@@ -8,9 +8,9 @@ from typing import Any
 
 from PySide6.QtCore import QLocale, Signal
 from PySide6.QtWidgets import (
-    QAbstractSpinBox,
     QCheckBox,
     QComboBox,
+    QGridLayout,
     QHBoxLayout,
     QLineEdit,
     QSpinBox,
@@ -22,6 +22,8 @@ from app.ui.texts import tr
 from app.ui.widgets.basics import label, row
 
 _INT_MAX = 2_000_000_000
+_CONTROL_PX = 150
+_UNIT_PX = 56
 
 
 def number_text(value: float) -> str:
@@ -95,8 +97,10 @@ class FieldEditor(QWidget):
         self.control.setAccessibleName(info.label)
         self.control.setAccessibleDescription(info.help)
         self._layout.addWidget(self.control)
-        if info.unit and info.kind != "int":
+        if info.unit:
             self._layout.addWidget(label(info.unit, "muted"))
+        self._layout.addStretch(1)
+        self.setFixedWidth(_CONTROL_PX + _UNIT_PX + self._layout.spacing())
 
     def show_value(self, value: Any) -> None:
         """Show a value without telling anybody."""
@@ -113,19 +117,20 @@ class FieldEditor(QWidget):
             int(info.low) if info.low is not None else -_INT_MAX,
             int(info.high) if info.high is not None else _INT_MAX,
         )
-        spin.setSuffix(f" {info.unit}" if info.unit else "")
         spin.setGroupSeparatorShown(True)
         spin.setLocale(QLocale.c() if spin.maximum() < 10_000 else QLocale(QLocale.Language.English))
         spin.setKeyboardTracking(False)
-        spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-        spin.setFixedWidth(150)
+        spin.lineEdit().setTextMargins(4, 0, 4, 0)
+        spin.setFixedWidth(_CONTROL_PX)
         self._show = lambda value: spin.setValue(int(value))
         spin.valueChanged.connect(self._tell)
         return spin
 
     def _make_text(self) -> QWidget:
         field, info = QLineEdit(), self.info
-        field.setFixedWidth(220 if info.kind in ("list", "text") else 150)
+        field.setFixedWidth(
+            _CONTROL_PX + (_UNIT_PX if not info.unit and info.kind in ("list", "text") else 0)
+        )
         if info.kind == "list":
             field.setPlaceholderText(tr("numbers with commas between"))
 
@@ -167,7 +172,7 @@ class FieldEditor(QWidget):
         box = QComboBox()
         for choice in self.info.choices:
             box.addItem(choice.replace("-", " ").capitalize() if not choice[:1].isdigit() else choice, choice)
-        box.setFixedWidth(150)
+        box.setFixedWidth(_CONTROL_PX)
         texts = self.info.choices
         kind = type(self.info.default)
         self._show = lambda value: box.setCurrentIndex(texts.index(str(value)) if str(value) in texts else -1)
@@ -176,12 +181,13 @@ class FieldEditor(QWidget):
 
     def _make_choices(self) -> QWidget:
         holder, checks = QWidget(), {}
-        line = row(spacing=12)
-        for choice in self.info.choices:
-            check = QCheckBox(choice)
-            checks[choice] = check
-            line.addWidget(check)
-        holder.setLayout(line)
+        grid = QGridLayout()
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(4)
+        for place, choice in enumerate(self.info.choices):
+            checks[choice] = QCheckBox(choice)
+            grid.addWidget(checks[choice], place // 2, place % 2)
+        holder.setLayout(grid)
 
         def show(value: Any) -> None:
             for choice, check in checks.items():

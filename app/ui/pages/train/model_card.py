@@ -45,7 +45,6 @@ def short_facts(entry: ModelEntry) -> str:
 def facts_of(entry: ModelEntry) -> list[tuple[str, str]]:
     """Return everything a card says about a model: name of the fact and its value."""
     found = [
-        (tr("Category"), entry.category or tr("not told")),
         (tr("Preset"), entry.preset),
         (tr("Resolution"), f"{entry.resolution} px" if entry.resolution else ""),
         (tr("Images"), images_text(entry.data_count) if entry.data_count else ""),
@@ -54,7 +53,6 @@ def facts_of(entry: ModelEntry) -> list[tuple[str, str]]:
         (tr("Made"), entry.created[:16].replace("T", " ")),
         (tr("Parameters"), f"{entry.parameters / 1e6:.1f} M" if entry.parameters else ""),
         (tr("File"), size_text(entry.bytes) if entry.bytes else ""),
-        (tr("Licence"), entry.licence or tr("no note")),
     ]
     if entry.research_use:
         found.append((tr("Use"), tr("research only")))

@@ -57,6 +57,7 @@ class ModelDetail(QFrame):
     def _make_editors(self) -> QWidget:
         self.editors: dict[str, QLineEdit] = {}
         grid = QGridLayout()
+        grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(8)
         for place, (field, title, hint) in enumerate(_EDITABLE):

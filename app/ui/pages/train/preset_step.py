@@ -29,7 +29,11 @@ class PresetCard(Card):
             facts.append(tr("{n} min", n=f"{info.minutes:g}"))
         super().__init__(
             column(
-                head, label("  ·  ".join(facts), "faint"), label(info.text, "muted", wrap=True), spacing=2
+                head,
+                label("  ·  ".join(facts), "faint"),
+                label(info.text, "muted", wrap=True),
+                None,
+                spacing=2,
             ),
             hoverable=True,
         )

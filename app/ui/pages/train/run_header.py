@@ -43,9 +43,10 @@ class RunHeader(QWidget):
         self.notice = Notice()
         self.notice.hide()
         self._make_buttons()
+        state = row(self._picture, self.state, 6, self.facts, spacing=6)
+        state.setStretch(3, 1)
         head = row(
-            column(self.name, row(self._picture, self.state, None, spacing=6), spacing=2),
-            None,
+            column(self.name, state, spacing=2),
             self.earlier,
             self.pause,
             self.resume,
@@ -54,9 +55,9 @@ class RunHeader(QWidget):
             self.more,
             spacing=8,
         )
+        head.setStretch(0, 1)
         layout = column(
             head,
-            self.facts,
             self.bar,
             row(self.stage, None, self.left),
             self.notice,
@@ -96,7 +97,8 @@ class RunHeader(QWidget):
         self.name.setText(view.name)
         name, token = STATE_ICONS[view.state]
         self._picture.setPixmap(icon(name, token).pixmap(16, 16))
-        self.state.setText(state_text(view))
+        going = view.state is RunState.RUNNING and not view.asked
+        self.state.setText(tr("Running") if going else state_text(view))
         facts = [view.preset, view.device, view.images]
         self.facts.setText("  ·  ".join(fact for fact in facts if fact))
         self.bar.setValue(round(view.fraction * _UNITS))
@@ -127,6 +129,7 @@ class RunHeader(QWidget):
                 parts.append(tr("{rate} images/s", rate=f"{view.images_per_second:.3g}"))
             if view.left_sec > 0:
                 parts.append(tr("{time} left", time=duration(view.left_sec)))
+            parts.append(f"{view.fraction:.0%}")
         self.left.setText("  ·  ".join(parts))
 
     def _show_notice(self, view: RunView) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from app.domain.project import Project
 from app.services.tasks import Worker
@@ -24,7 +24,8 @@ from app.ui.widgets.basics import column, label, row
 
 _WAIT_MS = 500
 """After the last change of folder or cropping, until the check begins."""
-_TWO_COLUMNS_PX = 860
+_TWO_COLUMNS_PX = 900
+_LEAST_PX = 430
 
 
 class SetupView(QWidget):
@@ -51,11 +52,9 @@ class SetupView(QWidget):
         self._allow()
 
     def _lay_out(self) -> None:
-        left = column(self.images, self.check, None, spacing=12)
-        right = column(self.preset, self.device, self.start, None, spacing=12)
+        left = _side(self.images, self.check)
+        right = _side(self.preset, self.device, self.start)
         self._columns = row(left, right, spacing=12)
-        for place in (0, 1):
-            self._columns.setStretch(place, 1)
         heading = label(tr("New training"), "title")
         text = label(
             tr("Fit a model to a folder of images of one kind of thing. No labels are needed."),
@@ -68,14 +67,21 @@ class SetupView(QWidget):
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(16, 4, 16, 16)
         layout.setSpacing(4)
-        layout.addWidget(heading)
-        layout.addWidget(text)
-        layout.addSpacing(10)
+        layout.addLayout(row(heading, 6, text, spacing=8))
+        layout.addSpacing(6)
         layout.addLayout(self._columns)
         self.area = QScrollArea(widgetResizable=True)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
         self.area.setWidget(inside)
-        self.setLayout(column(self.area))
+        foot = row(self.start.why, self.start.measure, self.start.start, spacing=8)
+        foot.setStretch(0, 1)
+        bar = QFrame()
+        bar.setObjectName("bar")
+        foot.setContentsMargins(16, 10, 12, 10)
+        bar.setLayout(foot)
+        whole = column(self.area, bar, spacing=8)
+        whole.setStretch(0, 1)
+        self.setLayout(whole)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Stand the steps side by side where there is room."""
@@ -229,3 +235,12 @@ class SetupView(QWidget):
         self.draft.now.name = ""
         self.start.refresh_names()
         self.started.emit(run_id)
+
+
+def _side(*steps: QWidget) -> QWidget:
+    """Return a column that is as wide as its neighbour, whatever is in it."""
+    made = QWidget()
+    made.setLayout(column(*steps, None, spacing=12))
+    made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    made.setMinimumWidth(_LEAST_PX)
+    return made

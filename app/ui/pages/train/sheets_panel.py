@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QButtonGroup, QFrame, QScrollArea, QToolButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QFrame, QToolButton, QWidget
 
 from app.services.tasks import Worker
 from app.services.training_values import Sheet
@@ -49,10 +49,6 @@ class SheetsPanel(QWidget):
         self.picture = Picture(
             worker, tr("Sample sheet"), align=Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
         )
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setWidget(self.picture)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.caption = label("", "muted", wrap=True)
         self.time = slider(0, 0, tr("Time of the sheet"))
         self.time.valueChanged.connect(self._moved)
@@ -60,7 +56,7 @@ class SheetsPanel(QWidget):
         self.newest = icon_button("mdi6.page-last", tr("Newest sheet"), self.show_newest)
         controls = row(self.time, self.when, self.newest, spacing=8)
         controls.setStretch(0, 1)
-        layout = column(row(switch, None), self.caption, scroll, controls, spacing=8)
+        layout = column(row(switch, None), self.caption, self.picture, controls, spacing=8)
         layout.setStretch(2, 1)
         self.setLayout(layout)
         self.show_sheets(())

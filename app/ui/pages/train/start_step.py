@@ -55,18 +55,15 @@ class StartStep(StepCard):
             tr("Start training"), lambda: self.startAsked.emit(), kind="primary", icon_name="mdi6.play"
         )
         self.why = label("", "muted", wrap=True)
-        buttons = row(self.why, self.measure, self.start, spacing=8)
-        buttons.setStretch(0, 1)
         body = column(
             self._make_names(),
             self.bar,
             self.words,
             self.found,
             self.problem,
-            buttons,
             spacing=10,
         )
-        super().__init__(5, tr("Estimate and start"), body)
+        super().__init__(5, tr("Names and estimate"), body)
         self.show_stale()
 
     def _make_names(self) -> QGridLayout:
