@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from installers import linux, macos, windows
 from installers.budget import MB, Artefact, BudgetError, check_compressed, check_unpacked
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     try:
         build(options)
-    except (BudgetError, LicenceError, FileNotFoundError, ValueError) as error:
+    except (BudgetError, LicenceError, FileNotFoundError, ValueError, CalledProcessError) as error:
         sys.stderr.write(f"Not built. {error}\n")
         return 1
     return 0

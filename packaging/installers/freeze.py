@@ -13,7 +13,7 @@ from installers import icons, macos, windows
 from installers.contents import STRIPPED
 from installers.inventory import Component, inventory, read_bundled
 from installers.licences import write_licences
-from installers.product import PACKAGING, Product
+from installers.product import PACKAGING, ROOT, Product
 from installers.sbom import bill
 
 SPEC = PACKAGING / "coordlabel.spec"
@@ -40,7 +40,12 @@ def freeze(product: Product, work: Path, out: Path) -> Path:
         (work / "info_plist.json").write_text(json.dumps(macos.info_plist(product)), encoding="utf-8")
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN"]
     command += ["--distpath", str(out), "--workpath", str(work / "pyinstaller"), str(SPEC)]
-    environment = {**os.environ, "COORDLABEL_BUILD": str(work), "PYTHONHASHSEED": "0"}
+    environment = {
+        **os.environ,
+        "COORDLABEL_BUILD": str(work),
+        "PYTHONHASHSEED": "0",
+        "PYTHONPATH": str(ROOT),
+    }
     subprocess.run(command, check=True, env=environment, cwd=work)
     return out / (f"{product.name}.app" if sys.platform == "darwin" else product.name)
 

@@ -41,7 +41,7 @@ BUILDS: tuple[CudaBuild, ...] = (
 )
 """In the order of preference: the stable line first. Which of them exist for a version the index tells.
 
-Drivers: NVIDIA's table of CUDA releases, and minor-version compatibility. Generations: PyTorch's release notes.
+Drivers: NVIDIA's table of CUDA releases, with minor-version compatibility. Generations: PyTorch's notes.
 """
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.services.gpu.errors import GpuError, BrokenOffError
+from app.services.gpu.errors import BrokenOffError, GpuError
 from app.services.gpu.index import Wheel
 from coordgan_core._version import __version__
 

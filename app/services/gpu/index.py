@@ -20,7 +20,7 @@ INDEX = "https://download.pytorch.org/whl"
 """Where PyTorch publishes its builds; the setting `engine.gpu_index` may name a mirror or a folder."""
 
 _NEEDED = re.compile(r"^(nvidia|cuda)-")
-"""What a CUDA build needs beyond what the program brings: NVIDIA's libraries. Triton is for compiling models."""
+"""What a CUDA build needs beyond what the program brings: NVIDIA's libraries. Triton only compiles models."""
 
 
 @dataclass(frozen=True)

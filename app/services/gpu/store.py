@@ -1,4 +1,4 @@
-"""The private builds of PyTorch on this computer: unpacked and checked, one folder a version, one of them used."""
+"""The private builds of PyTorch on this computer: checked, one folder a version, one of them used."""
 
 from __future__ import annotations
 
