@@ -9,23 +9,16 @@ from app.domain.formats.cityscapes import Cityscapes
 from app.domain.formats.coco import CocoInstances
 from app.domain.formats.coco_panoptic import CocoPanoptic
 from app.domain.formats.color_png import ColorPng
+from app.domain.formats.convert import ConvertEvent, convert, guess
 from app.domain.formats.cvat_images import CvatImages
 from app.domain.formats.cvat_mask import CvatMask
+from app.domain.formats.exports import ExportEvent, ExportReport, export, export_report
+from app.domain.formats.imports import ImportEvent, ImportReport, import_labels, import_report, new_classes
 from app.domain.formats.index_png import IndexPng
 from app.domain.formats.label_studio import LabelStudio
 from app.domain.formats.labelme import Labelme
 from app.domain.formats.part_masks import PartMasks
 from app.domain.formats.pascal_voc import PascalVoc
-from app.domain.formats.transfer import (
-    ExportEvent,
-    ExportReport,
-    ImportEvent,
-    ImportReport,
-    export,
-    export_report,
-    import_labels,
-    import_report,
-)
 from app.domain.formats.x_anylabeling import XAnyLabeling
 from app.domain.formats.yolo_seg import YoloSeg
 
@@ -50,6 +43,7 @@ FORMATS: Mapping[str, Format] = {each.name: each for each in _ALL}
 
 __all__ = [
     "FORMATS",
+    "ConvertEvent",
     "ExportEvent",
     "ExportOptions",
     "ExportReport",
@@ -57,8 +51,11 @@ __all__ = [
     "ImportEvent",
     "ImportReport",
     "Source",
+    "convert",
     "export",
     "export_report",
+    "guess",
     "import_labels",
     "import_report",
+    "new_classes",
 ]

@@ -187,7 +187,10 @@ class Format(Protocol):
         """Say what of these classes the format cannot hold; empty if it holds everything."""
 
     def held(self, labels: LabelMap, table: ClassTable, options: ExportOptions | None = None) -> LabelMap:
-        """Return what a round trip gives back of a label map, in the project's class ids."""
+        """Return what a round trip gives back of a label map, in the project's class ids.
+
+        The very array where, with these options, the format holds every pixel of any label map.
+        """
 
     def probe(self, path: Path) -> float:
         """Return how much ``path`` (a folder or a file) looks like this format, 0 to 1; raises nothing."""
