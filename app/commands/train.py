@@ -1,4 +1,4 @@
-"""`train`, `resume`, `runs`: fit a model to a folder of images."""
+"""`train`, `resume`: fit a model to a folder of images; `train --check` and `--estimate` come before."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.output import EXIT_CANCELLED, console, duration, leads, print_json, print_line
+from app.commands.output import EXIT_CANCELLED, console, leads, print_json
 from coordgan_core import config as configuration
 from coordgan_core.config import Config
-from coordgan_core.errors import ConfigError, CoordError
+from coordgan_core.errors import ConfigError
 from coordgan_core.presets import PRESETS, preset
 
 if TYPE_CHECKING:
@@ -33,12 +33,11 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("train")(train)
     app.command("resume")(resume)
-    app.command("runs")(runs)
 
 
 def train(
-    images: Annotated[Path, typer.Option(help="Folder of the images, sub-folders included.")],
-    run: Annotated[Path, typer.Option(help="Folder of the run, new or empty.")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the images, sub-folders included.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of the run, new or empty.")] = None,
     preset_name: Annotated[
         str, typer.Option("--preset", help=f"What to train: {', '.join(PRESETS)}.")
     ] = DEFAULT_PRESET,
@@ -58,18 +57,63 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any field of the configuration: train.batch=8.")
     ] = None,
+    recursive: Annotated[bool, typer.Option(help="Take sub-folders too.")] = True,
+    crop: Annotated[
+        str | None, typer.Option(help="whole, centre, labels (the box around them) or left,top,right,bottom.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the model's card calls it.")] = "",
+    category: Annotated[str, typer.Option(help="What the images show, for the card.")] = "",
+    licence: Annotated[str, typer.Option(help="Terms of use, for the card.")] = "",
+    check: Annotated[bool, typer.Option("--check", help="Only look at the images, and advise.")] = False,
+    contact_sheet: Annotated[Path | None, typer.Option(help="With --check: a PNG to write.")] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only measure ten steps: time, memory, disk.")
+    ] = False,
+    list_devices: Annotated[
+        bool, typer.Option("--devices", help="Only list the devices it can run on.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model on a folder of images; Ctrl+C leaves it resumable.
 
     On several GPUs: torchrun --nproc-per-node 4 -m -- app train ...
     """
-    flags = {"train.minutes": minutes, "train.batch": batch, "train.seed": seed}
+    from app.commands import train_checks
+
+    if list_devices:
+        raise typer.Exit(train_checks.devices(as_json=as_json))
+    flags = {"train.minutes": minutes, "train.batch": batch, "train.seed": seed} | _crop_flags(crop)
     config = configure(preset_name, flags, settings or [], nimg=nimg)
+    images = _given(images, "--images", "the folder of the images")
+    if check:
+        sheet = contact_sheet
+        raise typer.Exit(
+            train_checks.check(
+                config, images, labels=labels, recursive=recursive, contact_sheet=sheet, as_json=as_json
+            )
+        )
+    if estimate:
+        raise typer.Exit(
+            train_checks.estimate(
+                config, images, run, device=device, labels=labels, recursive=recursive, as_json=as_json
+            )
+        )
+    run = _given(run, "--run", "a new folder for the run")
 
     from coordgan_core.training.loop import train as start_training
 
-    events = start_training(config, images=images, run=run, device=device, labels=labels, start=start)
+    events = start_training(
+        config,
+        images=images,
+        run=run,
+        device=device,
+        labels=labels,
+        start=start,
+        recursive=recursive,
+        name=name,
+        category=category,
+        licence=licence,
+    )
     raise typer.Exit(follow(events, run, as_json=as_json))
 
 
@@ -85,36 +129,6 @@ def resume(
     from coordgan_core.training.loop import resume as resume_training
 
     raise typer.Exit(follow(resume_training(run, device=device, minutes=minutes), run, as_json=as_json))
-
-
-def runs(
-    folder: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")] = False,
-) -> None:
-    """List the trainings of a folder and what they are doing."""
-    from coordgan_core.training.run import RunFolder, find_runs
-
-    listed: list[dict[str, Any]] = []
-    for path in find_runs(folder):
-        try:
-            opened = RunFolder.open(path)
-        except CoordError as error:
-            listed.append({"run": path.name, "state": "unreadable", "message": str(error)})
-            continue
-        preset_name = opened.settings.config.preset
-        listed.append({"run": path.name, "preset": preset_name, **vars(opened.status())})
-    if as_json:
-        print_json({"folder": str(folder), "runs": listed})
-        return
-    if not listed:
-        console().print(f"There are no runs in {folder}.")
-    for line in listed:
-        if line["state"] == "unreadable":
-            print_line(f"{line['run']}  cannot be read: {line['message']}")
-            continue
-        share = line["nimg"] / line["total_nimg"] if line["total_nimg"] else 0.0
-        left = f", {duration(line['seconds_left'])} left" if line["state"] == "running" else ""
-        print_line(f"{line['run']}  {line['preset']}  {line['state']}  {line['stage']} {share:.0%}{left}")
 
 
 def configure(
@@ -144,6 +158,19 @@ def configure(
         limit = {} if "train.minutes" in changes else {"train.minutes": 0.0}  # of the preset
         config = configuration.replace(config, **lengths, **limit)
     return config
+
+
+def _given(path: Path | None, option: str, what: str) -> Path:
+    if path is None:
+        raise ConfigError(f"{option} is missing", expected=what, remedy=f"add {option} FOLDER")
+    return path
+
+
+def _crop_flags(crop: str | None) -> dict[str, Any]:
+    """Return the fields that ``--crop`` changes."""
+    if crop is None or crop in ("whole", "centre", "labels"):
+        return {"model.crop.mode": crop}
+    return {"model.crop.mode": "box", "model.crop.box": _parsed(crop)}
 
 
 def _parsed(text: str) -> Any:

@@ -85,7 +85,8 @@ def sentence(event: ev.Event) -> str:
         case ev.SnapshotWritten():
             return f"{event.stage} at {event.nimg} images: model written to {event.model}"
         case ev.Validated():
-            return f"{event.stage} at {event.nimg} images: validation mean IoU {event.miou:.3f}"
+            on = " on warped copies of the only reference" if event.kind == "copies" else ""
+            return f"{event.stage} at {event.nimg} images: validation mean IoU {event.miou:.3f}{on}"
         case ev.BatchHalved():
             return f"Memory ran out: the batch goes from {event.before} to {event.after} images"
         case ev.RolledBack():

@@ -17,7 +17,7 @@ Verdict = Literal["well", "roughly", "hardly"]
 
 
 def layout(pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-    """Return the layout of a picture ``uint8 [64, 64, 3]``: its blurred edges, mean 0 and length 1, ``[4096]``.
+    """Return the layout of a picture ``uint8 [64, 64, 3]``: its blurred edges ``[4096]``, mean 0, length 1.
 
     None for a picture of one colour.
     """

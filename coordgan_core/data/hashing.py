@@ -15,8 +15,8 @@ Hashes = NDArray[np.uint64]
 SIDE = 16
 SAME_BITS = 15
 """Hashes that differ in no more of their 256 bits belong to pictures that look the same. Measured on 300
-faces, X-rays and cars each: the same picture as JPEG of quality 40 differs in up to 19 bits, in 99 of 100 cases
-in up to 16; at half the size in up to 14; two different pictures of a kind in at least 32."""
+faces, X-rays and cars each: the same picture as JPEG of quality 40 differs in up to 19 bits, in 99 of 100
+cases in up to 16; at half the size in up to 14; two different pictures of a kind in at least 32."""
 
 _ALL_PAIRS = 20_000  # up to here every pair is compared; beyond, pairs that share 16 bits
 _ROWS = 512

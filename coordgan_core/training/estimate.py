@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ from coordgan_core.training.stats import RunningMeans
 if TYPE_CHECKING:
     from coordgan_core.data.sampler import ImageSource
     from coordgan_core.models.coordgan import CoordGAN
+
+    Trying = Generator["Measuring", None, CoordGAN]
 
 STEPS = 10
 STAGE_SEC = 60.0
@@ -138,9 +140,7 @@ def _model(trial: _Trial, weights: dict[str, Any] | None = None) -> CoordGAN:
     return model.to(trial.device)
 
 
-def _measure(
-    trial: _Trial, name: str, model: CoordGAN, source: ImageSource, steps: int
-) -> Iterator[Measuring]:
+def _measure(trial: _Trial, name: str, model: CoordGAN, source: ImageSource, steps: int) -> Trying:
     """Measure one stage with the largest batch that fits; return the model that the next one begins with."""
     while True:
         try:
@@ -157,7 +157,7 @@ def _measure(
         trial.warnings.append(f"a batch of {before} does not fit the memory; {trial.batch} will be used")
 
 
-def _try_stage(trial: _Trial, name: str, model: CoordGAN, source: ImageSource, steps: int) -> Any:
+def _try_stage(trial: _Trial, name: str, model: CoordGAN, source: ImageSource, steps: int) -> Trying:
     config = configuration.replace(trial.config, **{"train.batch": trial.batch})
     with seeded(config.train.seed, f"{name}/build", 0, trial.device):
         stage = stages.build_stage(name, config, model, source, trial.device)

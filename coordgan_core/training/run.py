@@ -9,7 +9,7 @@ model.safetensors  the newest usable model
 checkpoints/ snapshots/ sheets/
 cache/             the decoded images
 lock, request      one trainer at a time; what somebody asks of it
-labels/ log.txt    what the window laid down before the start: label maps of references; what the process says
+labels/            label maps of references, laid down before the start so that later strokes change nothing
 ```
 """
 
@@ -39,7 +39,7 @@ FORMAT = 1
 KEEP_SNAPSHOTS = 5
 """Snapshots that stay in a run folder, newest first; the very newest is also ``model.safetensors``."""
 
-LAID_DOWN = frozenset({"labels", "log.txt"})
+LAID_DOWN = frozenset({"labels"})
 """What may lie in a folder before a training begins there."""
 
 Request = Literal["pause", "stop", "discard"]
@@ -269,7 +269,6 @@ class RunFolder:
             "status.json",
             "request",
             "model.safetensors",
-            "log.txt",
         ):
             (self.path / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # Windows keeps a locked file
