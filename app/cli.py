@@ -32,6 +32,7 @@ MODULES = (
     "validate",
     "transfer",
     "train",
+    "runs",
     "models",
     "evaluate",
     "explore",
