@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from app.domain.classes import MAX_CLASSES
 from app.domain.edits import LabelMap
-from app.domain.formats import json_files, polygons, rle
+from app.domain.formats import coco_polygons, json_files, rle
 from app.domain.formats.base import Extras, ImportItem
 from app.domain.palette import Color
 
@@ -111,7 +111,7 @@ def _load(where: str, image: Any, annotations: list[dict[str, Any]], mapping: Ma
         elif segmentation:
             columns_first = flat.reshape(width, height)
             for ring in rings_of(segmentation, where):
-                polygons.paint(columns_first.T, ring, class_id)
+                coco_polygons.paint(columns_first.T, ring, class_id)
     return np.ascontiguousarray(flat.reshape(width, height).T)
 
 
