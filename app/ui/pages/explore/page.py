@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 from app.domain.project import Project
 from app.services.explore import ExploreService, Source
 from app.services.models import ModelInfo
+from app.services.session import Changes
 from app.ui.pages.explore.board import Painting, draw_board
 from app.ui.pages.explore.maps import MapsView
 from app.ui.pages.explore.reconstruct import ReconstructView
@@ -71,6 +72,7 @@ class ExplorePage(Page):
         self._project_folder: Path | None = None
         self._wanted_model = ""
         self._pool: list[Source] = []
+        self._filled = False
         setting = Setting(
             self.service,
             self.images,
@@ -232,17 +234,29 @@ class ExplorePage(Page):
         if folder == self._project_folder:
             return
         self._project_folder = folder
-        self._pool = []
-        if workspace is None:
-            for part in (self.images, self.structures, self.textures):
-                part.set([])
+        self._pool, self._filled = [], False
+        for part in (self.images, self.structures, self.textures):
+            part.set([])
+        if workspace is not None:
+            workspace.session.changed.connect(self._listing_changed)
+            self._fill()
+
+    def _listing_changed(self, changes: Changes) -> None:
+        if changes.listing:
+            self._fill()
+
+    def _fill(self) -> None:
+        """Choose images of the project, once there are some: the scan may still be on its way."""
+        workspace, ids = self.host.workspace, self._ids()
+        if self._filled or workspace is None or not ids:
             return
-        ids = self._ids()
-        self._pool = of_project(workspace.project, evenly(ids, _POOL))
-        self.images.set(of_project(workspace.project, evenly(ids, _FIRST_IMAGES)))
-        self.structures.set(of_project(workspace.project, evenly(ids, _FIRST_GRID)))
+        self._filled = True
+        project = workspace.project
+        self._pool = of_project(project, evenly(ids, _POOL))
+        self.images.set(of_project(project, evenly(ids, _FIRST_IMAGES)))
+        self.structures.set(of_project(project, evenly(ids, _FIRST_GRID)))
         step = len(ids) // (2 * _FIRST_GRID)
-        self.textures.set(of_project(workspace.project, evenly(ids, _FIRST_GRID, step)))
+        self.textures.set(of_project(project, evenly(ids, _FIRST_GRID, step)))
 
     def _ids(self) -> list[int]:
         workspace = self.host.workspace

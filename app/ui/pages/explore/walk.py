@@ -43,6 +43,7 @@ class Sliders(QFrame):
         self._title = label(title, "section")
         self._list = column(spacing=4)
         self.sliders: list[QSlider] = []
+        self._all_at_once = False
         body = column(self._title, self._list, spacing=6)
         body.setContentsMargins(12, 8, 12, 10)
         self.setLayout(body)
@@ -68,8 +69,9 @@ class Sliders(QFrame):
 
     def _moved(self, number: int, ticks: int, value: Any) -> None:
         value.setText(f"{ticks / _TICKS:+.1f}" if ticks else "0")
-        self.picked.emit(number)
-        self.moved.emit()
+        if not self._all_at_once:
+            self.picked.emit(number)
+            self.moved.emit()
 
     @property
     def amounts(self) -> list[float]:
@@ -77,12 +79,12 @@ class Sliders(QFrame):
         return [made.value() / _TICKS for made in self.sliders]
 
     def set_amounts(self, amount: Callable[[], float]) -> None:
-        """Move all sliders at once; `moved` is emitted once."""
+        """Move all sliders at once; `moved` is emitted once, and none counts as touched."""
+        self._all_at_once = True
         for made in self.sliders:
-            made.blockSignals(True)
             made.setValue(round(amount() * _TICKS))
-            made.blockSignals(False)
-            made.valueChanged.emit(made.value())
+        self._all_at_once = False
+        self.moved.emit()
 
 
 class WalkView(ExploreView):
