@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import importlib.metadata
 import os
 import platform
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -40,7 +42,14 @@ OPENCV = (
 )
 """Packages that all install the module `cv2`, over one another."""
 
+OTHER_QT = ("PyQt5", "PyQt6", "PySide2", "PyQt5-Qt5", "PyQt6-Qt6")
+"""Packages that bring another Qt, which the plugins of ours may be mixed up with."""
+
+QT_PARTS = ("PySide6-Essentials", "PySide6-Addons", "PySide6", "shiboken6")
+"""Packages of one Qt; all of them must have one version."""
+
 LOW_MEMORY_GB = 4.0
+LOW_DISK_GB = 1.0
 
 
 @dataclass(frozen=True)
@@ -88,10 +97,12 @@ def examine() -> tuple[dict[str, dict[str, Any]], list[Finding]]:
         "opencv": _opencv(),
         "devices": _devices(),
         "places": _places(),
+        "disk": _disk(),
     }
     findings = [
         *version_findings(versions),
-        *opencv_findings([name for name in OPENCV if _version(name)]),
+        *opencv_findings([name for name in OPENCV if _version(name)], report["opencv"]),
+        *qt_findings({name: _version(name) for name in (*QT_PARTS, *OTHER_QT)}, sys.version_info[:2]),
         *environment_findings(os.environ, sys.platform),
         *_machine_findings(report),
     ]
@@ -111,12 +122,53 @@ def version_findings(versions: dict[str, str]) -> Iterator[Finding]:
         )
 
 
-def opencv_findings(installed: list[str]) -> Iterator[Finding]:
-    """Yield what is wrong with the installed OpenCV packages."""
+def opencv_findings(installed: list[str], build: dict[str, Any] | None = None) -> Iterator[Finding]:
+    """Yield what is wrong with the installed OpenCV packages, and with the build that is loaded."""
+    build = build or {}
+    cure = f"`pip uninstall -y {' '.join(installed)}` and then `pip install {OPENCV[-1]}`"
     if len(installed) > 1:
+        yield Finding(f"{', '.join(installed)} all install cv2, over one another", cure)
+    elif str(build.get("window system", "")).upper().startswith("QT"):
         yield Finding(
-            f"{', '.join(installed)} all install cv2, over one another",
-            f"`pip uninstall -y {' '.join(installed)}` and then `pip install {OPENCV[-1]}`",
+            f"cv2 brings a Qt of its own ({build['window system']}), whose plugins clash with the window's",
+            cure,
+        )
+    if build.get("contributed modules") is False:
+        yield Finding("cv2 has no contributed modules, which superpixels and smooth borders need", cure)
+
+
+def qt_findings(versions: dict[str, str | None], python: tuple[int, int]) -> Iterator[Finding]:
+    """Yield what is wrong with the installed Qt packages.
+
+    Args:
+        versions: Version of each of `QT_PARTS` and `OTHER_QT`, None where it is not installed.
+        python: Version of Python.
+    """
+    others = [name for name in OTHER_QT if versions.get(name)]
+    if others:
+        yield Finding(
+            f"{', '.join(others)} bring another Qt beside PySide6",
+            f"`pip uninstall -y {' '.join(others)}`, or keep CoordLabel in an environment of its own",
+        )
+    ours = {name: version for name in QT_PARTS if (version := versions.get(name))}
+    if len(set(ours.values())) > 1:
+        found = ", ".join(f"{name} {version}" for name, version in ours.items())
+        target = ours.get("PySide6-Essentials", next(iter(ours.values())))
+        yield Finding(
+            f"the parts of Qt have several versions ({found})",
+            f"`pip install --force-reinstall {' '.join(f'{name}=={target}' for name in ours)}`",
+        )
+    version = ours.get("PySide6-Essentials", "")
+    if version in ("6.11.0", "6.11.1"):
+        yield Finding(
+            f"PySide6 {version} breaks docks (QTBUG-147209)",
+            '`pip install "PySide6-Essentials!=6.11.0,!=6.11.1"`',
+        )
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers >= (6, 12) and python < (3, 12):
+        yield Finding(
+            f"PySide6 {version} crashes with Python {python[0]}.{python[1]}",
+            '`pip install "PySide6-Essentials<6.12"`, or Python 3.12',
         )
 
 
@@ -145,6 +197,21 @@ def environment_findings(environment: Any, system: str) -> Iterator[Finding]:
 
 
 def _machine_findings(report: dict[str, dict[str, Any]]) -> Iterator[Finding]:
+    if report["qt"].get("missing library"):
+        yield Finding(
+            f"{report['qt']['missing library']} is missing: the window cannot open on X11",
+            "install it: `apt install libxcb-cursor0`, `dnf install xcb-util-cursor`",
+            serious=False,
+        )
+    for place, free in report["disk"].items():
+        if free is not None and free < LOW_DISK_GB:
+            yield Finding(f"the {place} has {free} GB left on its disk", "free some space, or work elsewhere")
+    if report["devices"].get("cuda build", "no") != "no" and "cuda:0" not in report["devices"]:
+        yield Finding(
+            f"PyTorch is built for CUDA {report['devices']['cuda build']}, but there is no CUDA device",
+            "install or update the driver of the graphics card; without one everything runs on the processor",
+            serious=False,
+        )
     memory = report["system"]["memory_gb"]
     if memory is not None and memory < LOW_MEMORY_GB:
         yield Finding(f"the machine has {memory} GB of memory", "train with a preset of low resolution")
@@ -166,13 +233,15 @@ def _system() -> dict[str, Any]:
         "executable": sys.executable,
         "processors": os.cpu_count(),
         "memory_gb": memory_gb(),
+        "memory_free_gb": memory_gb("SC_AVPHYS_PAGES"),
+        "file_encoding": sys.getfilesystemencoding(),
     }
 
 
-def memory_gb() -> float | None:
+def memory_gb(pages: str = "SC_PHYS_PAGES") -> float | None:
     """Return the machine's memory in GB (10^9 bytes), None where it cannot be told."""
     try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf(pages) / 1e9, 1)
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         return None
 
@@ -186,7 +255,11 @@ def _qt() -> dict[str, Any]:
     except ImportError as error:
         return {"error": str(error)}
     chosen = os.environ.get("QT_QPA_PLATFORM", "the desktop's")
-    return {"version": qVersion(), "platform": chosen, "platforms": ", ".join(found)}
+    found_qt = {"version": qVersion(), "platform": chosen, "platforms": ", ".join(found)}
+    # PySide6 finds it on the system, and without it the plugin for X11 ends the process
+    if sys.platform == "linux" and os.environ.get("DISPLAY") and not ctypes.util.find_library("xcb-cursor"):
+        found_qt["missing library"] = "libxcb-cursor"
+    return found_qt
 
 
 def _opencv() -> dict[str, Any]:
@@ -217,18 +290,35 @@ def _devices() -> dict[str, Any]:
     return devices
 
 
-def _places() -> dict[str, Any]:
+def _folders() -> dict[str, Path]:
     from app.commands.catalogue import own_models_folder
 
-    places = {
+    return {
         "working folder": Path.cwd(),
         "models folder": own_models_folder(),
         "temporary folder": Path(tempfile.gettempdir()),
     }
+
+
+def _places() -> dict[str, Any]:
     return {
         name: f"{path} is {'writable' if is_writable(path) else 'not writable'}"
-        for name, path in places.items()
+        for name, path in _folders().items()
     }
+
+
+def _disk() -> dict[str, Any]:
+    return {name: free_gb(path) for name, path in _folders().items()}
+
+
+def free_gb(folder: Path) -> float | None:
+    """Return the space that is left for ``folder`` in GB (10^9 bytes), None where it cannot be told."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return round(shutil.disk_usage(folder).free / 1e9, 1)
+    except OSError:
+        return None
 
 
 def is_writable(folder: Path) -> bool:
