@@ -79,7 +79,7 @@ def run_command(arguments: Sequence[str]) -> int:
     """Run a command of the command line; return its exit code."""
     import typer
 
-    use_torch_folder()
+    _choose_torch()
     with _stoppable():
         try:
             group = typer.main.get_command(build_app())
@@ -118,6 +118,18 @@ def _stoppable() -> Iterator[None]:
 def _cancelled() -> int:
     sys.stderr.write("\nCancelled.\n")
     return 130
+
+
+def _choose_torch() -> None:
+    """Let this process use the build of PyTorch that was chosen in the window, if it fits this program."""
+    import importlib.metadata
+
+    from app.commands.catalogue import own_models_folder
+    from app.services.gpu.active import adopt
+
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        adopt(own_models_folder().parent, importlib.metadata.version("torch"))
+    use_torch_folder()
 
 
 def command_names() -> frozenset[str]:

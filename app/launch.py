@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.services import diagnostics, translations
 from app.services.engine import EngineClient
+from app.services.hardware import use_private_torch
 from app.services.jobs import JobRunner
 from app.services.recent import RecentProjects
 from app.services.settings import Settings
@@ -36,6 +37,7 @@ class Running:
         theme = Theme(app, self.settings.get("general.theme"))
         self._gate = BareKeyGate(app)
         self.jobs = JobRunner()
+        use_private_torch(self.settings.paths)
         self.engine = engine or make_engine(self.settings)
         self.settings.changed.connect(self._setting_changed)
         context = AppContext(self.settings, theme, self.jobs, self.engine, RecentProjects(self.settings))
@@ -82,6 +84,7 @@ class Running:
         self.window.host.close_pages()
         self.window.close_project()
         self.jobs.close()
+        self.window.flows.close_hardware()
         self.engine.stop()
         theme = self.window.context.theme
         self.window.close()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import coordgan_core
-from coordgan_core.torch_folder import TORCH_VARIABLE
+from coordgan_core.torch_folder import PROBE_FLAG, TORCH_VARIABLE
 
 ENGINE_FLAG = "--engine"
 """With it the frozen application runs as the engine."""
@@ -31,6 +31,11 @@ def engine_command() -> list[str]:
     if is_frozen():
         return [_console_program(), ENGINE_FLAG]
     return [sys.executable, "-m", "coordgan_core.engine"]
+
+
+def probe_command() -> list[str]:
+    """Return what tells, as one JSON object, on what the engine would compute."""
+    return [*engine_command(), PROBE_FLAG]
 
 
 def command(*arguments: str) -> list[str]:

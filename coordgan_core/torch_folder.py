@@ -17,6 +17,10 @@ EXIT_TORCH = 86
 """Exit code of an engine whose private build of PyTorch cannot be loaded."""
 
 
+PROBE_FLAG = "--probe"
+"""With it the engine only tells which PyTorch it has and on what it computes."""
+
+
 def use_torch_folder(environment: MutableMapping[str, str] | None = None) -> Path | None:
     """Let ``import torch`` find the build that the environment names; return its folder, None without one.
 

@@ -233,6 +233,12 @@ SETTINGS: tuple[Setting, ...] = (
         mark("A further folder in which models are looked for."),
     ),
     Setting(
+        "engine.gpu_index",
+        "https://download.pytorch.org/whl",
+        mark("Index of GPU builds"),
+        mark("Where PyTorch for graphics cards is fetched from, when you ask for it under Hardware."),
+    ),
+    Setting(
         "engine.hang_sec",
         60.0,
         mark("Restart the engine after"),

@@ -103,6 +103,7 @@ def bind_all(window: MainWindow) -> None:
         "help.palette": flows.show_palette,
         "help.shortcuts": flows.show_shortcuts,
         "help.edit_shortcuts": flows.edit_shortcuts,
+        "help.hardware": flows.show_hardware,
         "help.diagnostics": flows.show_diagnostics,
     }
     window_toggles: dict[str, Callable[[bool], object]] = {

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QDialog
 
-from app.services.jobs import JobControl, JobError, JobProgress, JobState
+from app.services.jobs import JobState
 from app.ui.texts import plural, tr
 
 if TYPE_CHECKING:
-    from app.domain.formats import ExportEvent, ImportEvent
+    from app.services.hardware import Hardware
     from app.services.propagation import PropagationRequest
     from app.ui.main_window import MainWindow
 
@@ -29,6 +28,7 @@ class Flows(QObject):
         self._window = window
         self._context = window.context
         self._context.jobs.finished.connect(self._job_finished)
+        self._hardware: Hardware | None = None
 
     # -- propagation -------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class Flows(QObject):
 
     def ask_export(self) -> None:
         """Ask for format and folder; write in the background."""
-        from app.domain.formats import export
+        from app.services.transfer import start_export
         from app.ui.dialogs.exporting import ExportDialog
 
         workspace = self._window.workspace
@@ -112,21 +112,23 @@ class Flows(QObject):
             workspace.project, workspace.browser.selected_ids(), workspace.worker, self._window
         )
         if _accepted(dialog):
-            project, ids, name, out = workspace.project, dialog.ids(), dialog.format_name, dialog.folder
-            options = dialog.options
-
-            def work(_control: JobControl) -> Iterator[object]:
-                return _told(export(project, ids, name, out, options))
-
-            self._context.jobs.start(tr("Export to {name}", name=out.name), work, kind="export")
+            title = tr("Export to {name}", name=dialog.folder.name)
+            start_export(
+                workspace.session,
+                self._context.jobs,
+                dialog.ids(),
+                dialog.format_name,
+                dialog.folder,
+                options=dialog.options,
+                title=title,
+            )
             self._window.show_dock("jobs")
         dialog.deleteLater()
 
     def ask_import(self) -> None:
         """Ask for format and source; read in the background."""
-        from app.domain.formats import import_labels
-        from app.services.session import Changes
-        from app.ui.dialogs.exporting import ImportDialog
+        from app.services.transfer import start_import
+        from app.ui.dialogs.importing import ImportDialog
 
         workspace = self._window.workspace
         if workspace is None:
@@ -134,25 +136,15 @@ class Flows(QObject):
         workspace.session.flush()
         dialog = ImportDialog(workspace.project, workspace.worker, self._window)
         if _accepted(dialog):
-            project, session = workspace.project, workspace.session
-            name, source, mapping = dialog.format_name, dialog.source, dialog.mapping
-
-            batches: list[int] = []
-
-            def work(_control: JobControl) -> Iterator[object]:
-                for event in import_labels(project, name, source, mapping):
-                    batches[:] = [event.batch]
-                    yield from _told(iter((event,)))
-
-            job = self._context.jobs.start(tr("Import from {name}", name=source.name), work, kind="import")
-
-            def finished(job_id: int) -> None:
-                if job_id == job and batches:
-                    everything = frozenset(int(i) for i in project.ids(""))
-                    session.add_batch(batches[0], tr("Import labels"))
-                    session.tell(Changes(everything, everything, classes=True))
-
-            self._context.jobs.finished.connect(finished)
+            start_import(
+                workspace.session,
+                self._context.jobs,
+                dialog.format_name,
+                dialog.source,
+                dialog.mapping,
+                overwrite=dialog.replaces,
+                title=tr("Import from {name}", name=dialog.source.name),
+            )
             self._window.show_dock("jobs")
         dialog.deleteLater()
 
@@ -209,23 +201,32 @@ class Flows(QObject):
             self._window.set_own_keys(editor.changes)
         editor.deleteLater()
 
+    def show_hardware(self) -> None:
+        """Show on what models are computed, and how to use the graphics card."""
+        from app.services.hardware import Hardware
+        from app.ui.dialogs.hardware import HardwareDialog
+
+        if self._hardware is None:
+            self._hardware = Hardware(self._context.settings, self._context.engine, parent=self)
+        dialog = HardwareDialog(self._hardware, self._window)
+        dialog.exec()
+        dialog.deleteLater()
+
+    def close_hardware(self) -> None:
+        """Stop what is being fetched; it goes on the next time it is asked for."""
+        if self._hardware is not None:
+            self._hardware.close()
+
     def show_diagnostics(self) -> None:
         """Show versions and places."""
         from app.services.diagnostics import version_info
         from app.ui.dialogs.diagnostics import DiagnosticsDialog
 
         dialog = DiagnosticsDialog(version_info(), self._context.settings.paths, self._window)
+        dialog.hardwareAsked.connect(self.show_hardware)
         dialog.exec()
         dialog.deleteLater()
 
 
 def _accepted(dialog: QDialog) -> bool:
     return dialog.exec() == QDialog.DialogCode.Accepted
-
-
-def _told(events: Iterator[ExportEvent] | Iterator[ImportEvent]) -> Iterator[object]:
-    """Turn the events of an export or import into what a list of jobs shows."""
-    for event in events:
-        if event.error:
-            yield JobError(event.path, event.error, event.image_id)
-        yield JobProgress(event.done, event.total)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import BinaryIO
 
-from coordgan_core.torch_folder import EXIT_TORCH, use_torch_folder
+from coordgan_core.torch_folder import EXIT_TORCH, PROBE_FLAG, use_torch_folder
 
 
 def prepare_environment() -> None:
@@ -43,13 +45,31 @@ def load_private_torch() -> bool:
     return True
 
 
+def probe(sink: BinaryIO) -> int:
+    """Write one JSON object: which PyTorch this process has, and on what it computes."""
+    import torch
+
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    told = {
+        "torch": torch.__version__,
+        "folder": str(Path(torch.__file__).parents[1]),
+        "cuda": torch.version.cuda,
+        "devices": devices if torch.cuda.is_available() else [],
+    }
+    sink.write(json.dumps(told).encode() + b"\n")
+    sink.flush()
+    return 0
+
+
 def main() -> int:
-    """Serve until the input ends."""
+    """Serve until the input ends; with ``--probe`` only tell on what this process computes."""
     prepare_environment()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     sink = take_output()
     if not load_private_torch():
         return EXIT_TORCH
+    if PROBE_FLAG in sys.argv[1:]:
+        return probe(sink)
 
     from coordgan_core.engine.backend import LocalBackend
     from coordgan_core.engine.server import Server

@@ -5,58 +5,18 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-import json
-import os
 import re
 import shutil
-import sys
 import zipfile
-from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from app.services.gpu.active import ABOUT, ACTIVE, FOLDER, Build, active_build, read_build, this_python
 from app.services.gpu.errors import GpuError
 from coordgan_core.files import write_json
-from coordgan_core.torch_folder import TORCH_VARIABLE
 
-FOLDER = "pytorch"
-"""Name of the folder of builds among the application's data."""
-
-_ABOUT = "build.json"
-_ACTIVE = "active.json"
 _UNNEEDED = re.compile(r"^torch/(include|share|test|bin)/|\.(a|lib|pdb)$|^triton/|^nvidia/.*/include/")
 _CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Build:
-    """An unpacked build.
-
-    Args:
-        folder: Holds the package ``torch``.
-        version: Of PyTorch, such as ``2.13.0+cu130``.
-        python: Of the Python it was made for, such as ``3.11``.
-    """
-
-    folder: Path
-    version: str
-    python: str
-
-    @property
-    def cuda(self) -> str:
-        """What it computes with: ``CUDA 13.0``."""
-        found = re.search(r"\+cu(\d+)(\d)$", self.version)
-        return f"CUDA {found[1]}.{found[2]}" if found else self.version
-
-    def fits(self, torch_version: str) -> bool:
-        """Return whether it belongs to this program: the same version of PyTorch and of Python."""
-        same = self.version.partition("+")[0] == torch_version.partition("+")[0]
-        return same and self.python == this_python()
-
-
-def this_python() -> str:
-    """Return the version of this Python as builds name it."""
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Store:
@@ -68,30 +28,26 @@ class Store:
 
     def builds(self) -> list[Build]:
         """Return the builds that are complete, by version."""
-        found = [_read(path.parent) for path in self.folder.glob(f"*/{_ABOUT}")]
+        found = [read_build(path.parent) for path in self.folder.glob(f"*/{ABOUT}")]
         return sorted((build for build in found if build is not None), key=lambda build: build.version)
 
     def active(self) -> Build | None:
         """Return the build that shall be used, None if there is none."""
-        try:
-            named = json.loads((self.folder / _ACTIVE).read_text(encoding="utf-8"))["version"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return next((build for build in self.builds() if build.version == named), None)
+        return active_build(self.folder)
 
     def activate(self, build: Build | None) -> None:
         """Use a build from the next process on; None goes back to what the program brings."""
         if build is None:
-            (self.folder / _ACTIVE).unlink(missing_ok=True)
+            (self.folder / ACTIVE).unlink(missing_ok=True)
         else:
-            write_json(self.folder / _ACTIVE, {"version": build.version})
+            write_json(self.folder / ACTIVE, {"version": build.version})
 
     def remove(self, build: Build) -> None:
         """Delete a build and forget that it was used."""
         active = self.active()
         if active is not None and active.version == build.version:
             self.activate(None)
-        (build.folder / _ABOUT).unlink(missing_ok=True)  # what remains if deleting breaks off is no build
+        (build.folder / ABOUT).unlink(missing_ok=True)  # what remains if deleting breaks off is no build
         shutil.rmtree(build.folder, ignore_errors=True)
 
     def forget_downloads(self) -> None:
@@ -116,36 +72,11 @@ class Store:
                 raise GpuError(
                     "the files hold no PyTorch", expected="a wheel of torch", remedy="choose another file"
                 )
-            write_json(temporary / _ABOUT, {"version": version, "python": this_python()})
+            write_json(temporary / ABOUT, {"version": version, "python": this_python()})
             shutil.rmtree(target, ignore_errors=True)
             temporary.replace(target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-def adopt(
-    data: Path, torch_version: str, environment: MutableMapping[str, str] | None = None
-) -> Build | None:
-    """Let processes that this one starts use the active build if it belongs to this program; return it.
-
-    What the environment names already stays: a person's choice.
-    """
-    variables = os.environ if environment is None else environment
-    if TORCH_VARIABLE in variables:
-        return None
-    build = Store(data).active()
-    if build is None or not build.fits(torch_version):
-        return None
-    variables[TORCH_VARIABLE] = str(build.folder)
-    return build
-
-
-def _read(folder: Path) -> Build | None:
-    try:
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        return Build(folder, str(about["version"]), str(about["python"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _unpack_all(wheels: Sequence[Path], folder: Path) -> Iterator[tuple[int, int]]:

@@ -94,7 +94,10 @@ MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "review.suggested",
         ),
     ),
-    ("Help", ("help.palette", "help.shortcuts", "help.edit_shortcuts", "-", "help.diagnostics")),
+    (
+        "Help",
+        ("help.palette", "help.shortcuts", "help.edit_shortcuts", "-", "help.hardware", "help.diagnostics"),
+    ),
 )
 """Menu -> actions; `-` is a separator, `@recent` the list of recent projects."""
 

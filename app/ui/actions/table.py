@@ -345,6 +345,12 @@ _HELP = (
     ),
     ActionSpec("help.shortcuts", "Keyboard shortcuts", "mdi6.keyboard-outline", ("F1",)),
     ActionSpec("help.edit_shortcuts", "Change shortcuts…", "mdi6.keyboard-settings-outline"),
+    ActionSpec(
+        "help.hardware",
+        "Hardware",
+        "mdi6.expansion-card",
+        tip="On what models are computed and why; use the graphics card",
+    ),
     ActionSpec("help.diagnostics", "About and diagnostics", "mdi6.information-outline"),
 )
 

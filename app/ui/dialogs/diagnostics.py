@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QUrl
+from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QGridLayout, QPlainTextEdit, QWidget
 
@@ -17,6 +17,8 @@ from app.ui.widgets.basics import button, column, label, row
 
 class DiagnosticsDialog(Dialog):
     """Versions and places, to read and to copy into a report."""
+
+    hardwareAsked = Signal()  # noqa: N815
 
     def __init__(self, versions: Mapping[str, str], paths: Paths, parent: QWidget | None = None) -> None:
         super().__init__(
@@ -43,7 +45,8 @@ class DiagnosticsDialog(Dialog):
             lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(paths.logs))),
             icon_name="mdi6.folder-open-outline",
         )
-        self.finish(column(body, row(copy, show, None)), cancel=False)
+        hardware = button(tr("Hardware…"), self.hardwareAsked.emit, icon_name="mdi6.expansion-card")
+        self.finish(column(body, row(copy, show, hardware, None)), cancel=False)
         self.resize(620, 460)
 
     def _copy(self) -> None:
