@@ -402,6 +402,8 @@ class Project:
                     ],
                 )
             self._classes = table
+        if not self.folder.is_dir():  # taken away: none must be made in its place
+            return
         with contextlib.suppress(CoordError):  # a copy for other programs; the database is what counts
             write_json(self.folder / "classes.json", table_to_json(table))
 

@@ -348,11 +348,21 @@ class LabelStore:
             if sequence <= row[1]:
                 return None
             file = self.path(row[0])
+            self._check_there(file)
             if has_labels:
                 write_label_map(file, labels, self._palette())
             else:
                 file.unlink(missing_ok=True)
         return _Written(image_id, sequence, file.parent)
+
+    def _check_there(self, file: Path) -> None:
+        # a drive that was taken out leaves an empty folder behind: nothing may be written, and counted, there
+        if not self._db.path.exists():
+            raise DiskFullError(
+                f"{file} could not be written: the project folder has gone",
+                expected=f"{self._folder} where it was opened",
+                remedy="bring the folder or its drive back; what is not in it yet is kept until then",
+            )
 
     def _mark_saved(self, written: Sequence[_Written]) -> None:
         for folder in {each.folder for each in written}:
@@ -419,6 +429,7 @@ class LabelStore:
         file = self.confidence_path(path, run_id)
         values = np.rint(255.0 * np.clip(np.nan_to_num(confidence), 0.0, 1.0)).astype(np.uint8)
         part = file.with_name(f".{image_hash(path)}.{threading.get_ident()}.part")
+        self._check_there(file)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(values).save(part, "PNG", compress_level=1)
