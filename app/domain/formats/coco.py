@@ -53,6 +53,11 @@ class CocoInstances(BaseFormat):
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold."""
         found = []
+        if SEGMENTATION.of(options) == "polygons":
+            found.append(
+                "polygons are exact under pycocotools and datumaro; tools that round corners (supervision) "
+                "add up to a pixel to the right and below"
+            )
         if FIRST_ID.of(options) == "0":
             found.append("category ids are one less than the class ids; the names stay")
         repeated = _repeated(table.names[1:])
