@@ -21,15 +21,12 @@ def start_export(
     title: str = "Export",
 ) -> int:
     """Begin an export and return the id of its job; it tells an `ExportEvent` for each image."""
+    session.flush()
 
     def work(_: JobControl) -> Iterator[object]:
-        session.flush()
         for event in export(session.project, ids, format_name, out, options):
-            if event.error:
-                yield JobError(event.path, event.error, event.image_id)
-            else:
-                yield event
-                yield JobProgress(event.done, event.total)
+            yield JobError(event.path, event.error, event.image_id) if event.error else event
+            yield JobProgress(event.done, event.total)
 
     number = jobs.start(title, work, kind="export")
     session.closing.connect(jobs.job(number).close)
@@ -48,16 +45,16 @@ def start_import(
 ) -> int:
     """Begin an import and return the id of its job; it is one step of the session's history."""
     batch = 0
+    session.flush()
 
     def work(_: JobControl) -> Iterator[object]:
         nonlocal batch
-        session.flush()
         for event in import_labels(session.project, format_name, path, mapping, overwrite=overwrite):
             batch = event.batch
+            ids = frozenset({event.image_id}) if event.taken else frozenset[int]()
             if event.error:
                 yield JobError(event.path, event.error, event.image_id)
-            elif event.taken:
-                ids = frozenset({event.image_id})
+            if ids or event.done == 1:  # the classes are there with the first event, whatever becomes of it
                 yield Changes(ids, ids, classes=event.done == 1)
             yield JobProgress(event.done, event.total)
 

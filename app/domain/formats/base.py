@@ -178,6 +178,8 @@ class Format(Protocol):
     title: str
     suffix: str
     extras_of: str
+    splits: bool
+    own_colors: bool
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -221,10 +223,16 @@ class Format(Protocol):
 
 
 class BaseFormat:
-    """What most formats share: no choices, nothing lost, no unknown keys."""
+    """What most formats share: no choices, nothing lost, no unknown keys.
+
+    ``splits``: it tells images for training from those for validation; ``own_colors``: it is known by colours
+    of its own, in place of which those of the project may be written.
+    """
 
     suffix = ".png"
     extras_of = ""
+    splits = False
+    own_colors = False
     choices: tuple[Choice, ...] = ()
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:

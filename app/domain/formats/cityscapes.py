@@ -61,6 +61,7 @@ class Cityscapes(BaseFormat):
 
     name = "cityscapes"
     title = "Cityscapes"
+    splits = True
 
     def probe(self, path: Path) -> float:
         """Return how much ``path`` looks like this format, 0 to 1; raises nothing."""

@@ -255,7 +255,8 @@ def _warnings(
             f"{len(look.unfit)} of {look.looked} label maps that were looked at cannot be taken: {first}"
         )
     if extra:
-        found.append(f"{len(extra)} label maps fit no image ({', '.join(extra[:_SHOWN])})")
+        what = "label map fits" if len(extra) == 1 else "label maps fit"
+        found.append(f"{len(extra)} {what} no image ({', '.join(extra[:_SHOWN])})")
     if twice:
         found.append(f"{len(twice)} names fit several images and are left out ({', '.join(twice[:_SHOWN])})")
     if protected:

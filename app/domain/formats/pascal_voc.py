@@ -44,6 +44,8 @@ class PascalVoc(BaseFormat):
 
     name = "pascal-voc"
     title = "Pascal VOC"
+    splits = True
+    own_colors = True
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold."""

@@ -56,6 +56,7 @@ class YoloSeg(BaseFormat):
 
     name = "yolo-seg"
     title = "YOLO-seg"
+    splits = True
     suffix = ".txt"
     choices = (HOLES,)
 

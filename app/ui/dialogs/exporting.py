@@ -1,13 +1,22 @@
-"""Export and import of label maps, each with a dry run that says what will happen."""
+"""Export of label maps, with a dry run that says what will be written and what will be lost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QLineEdit,
+    QPlainTextEdit,
+    QSpinBox,
+    QWidget,
+)
 
-from app.domain.formats import FORMATS, ExportOptions, ExportReport, ImportReport
+from app.domain.formats import FORMATS, ExportOptions, ExportReport
 from app.domain.project import Project
 from app.services.tasks import Task, Worker
 from app.ui.dialogs.base import Dialog
@@ -58,28 +67,42 @@ class ExportDialog(Dialog):
         self.copy_images = QCheckBox(tr("Copy the images too"))
         self.own_colours = QCheckBox(tr("Use the colours of this project"))
         self.own_colours.setToolTip(tr("Instead of the colours that the format is known by"))
+        self.validation = QSpinBox()
+        self.validation.setRange(0, 90)
+        self.validation.setSuffix(" %")
+        self.validation.setMinimumWidth(72)
+        self.validation.setAccessibleName(tr("Part of the images for validation"))
+        self.validation.setToolTip(tr("An image keeps its side when others come"))
+        self.validation_title = label(tr("Validation"))
+        self.choices: dict[str, QComboBox] = {}
+        self.choice_rows = QFormLayout()
+        self.choice_rows.setContentsMargins(0, 0, 0, 0)
         self.notice = Notice()
         self.list = QPlainTextEdit()
         self.list.setReadOnly(True)
-        for box in (self.format, self.range):
-            box.currentIndexChanged.connect(self.check)
+        self.format.currentIndexChanged.connect(self._take_format)
+        self.range.currentIndexChanged.connect(self.check)
+        self.own_colours.toggled.connect(self.check)
+        self.validation.valueChanged.connect(self.check)
         self.out.editingFinished.connect(self.check)
         self.copy_images.toggled.connect(self.check)
         self.finished.connect(self._stop_looking)
         self._lay_out(browse)
-        self.check()
+        self._take_format()
 
     def _lay_out(self, browse: QWidget) -> None:
         form = column(
             label(tr("Format"), "section"),
             self.format,
+            4,
+            self.choice_rows,
             6,
             label(tr("Images"), "section"),
             self.range,
             6,
             label(tr("Folder"), "section"),
             row(self.out, browse),
-            row(self.copy_images, 12, self.own_colours, None),
+            row(self.copy_images, 12, self.own_colours, None, self.validation_title, self.validation),
             6,
             label(tr("What will be written"), "section"),
             self.notice,
@@ -102,13 +125,36 @@ class ExportDialog(Dialog):
     @property
     def options(self) -> ExportOptions:
         """How to write."""
+        splits = FORMATS[self.format_name].splits
         return ExportOptions(
-            copy_images=self.copy_images.isChecked(), project_colors=self.own_colours.isChecked()
+            copy_images=self.copy_images.isChecked(),
+            project_colors=self.own_colours.isChecked(),
+            validation_share=self.validation.value() / 100 if splits else 0.0,
+            choices={key: str(box.currentData()) for key, box in self.choices.items()},
         )
 
     def ids(self) -> list[int]:
         """Return the images to export."""
         return self._ranges[self.range.currentIndex()][1]()
+
+    def _take_format(self) -> None:
+        """Offer what the chosen format lets a person decide, and look."""
+        chosen = FORMATS[self.format_name]
+        while self.choice_rows.rowCount():
+            self.choice_rows.removeRow(0)
+        self.choices = {}
+        for choice in chosen.choices:
+            box = QComboBox()
+            box.setAccessibleName(choice.title)
+            for value, title in choice.values.items():
+                box.addItem(title, value)
+            box.currentIndexChanged.connect(self.check)
+            self.choice_rows.addRow(label(choice.title, "muted"), box)
+            self.choices[choice.key] = box
+        for each in (self.validation_title, self.validation):
+            each.setVisible(chosen.splits)
+        self.own_colours.setVisible(chosen.own_colors)
+        self.check()
 
     def _browse(self) -> None:
         path = QFileDialog.getExistingDirectory(self, tr("Export to"), self.out.text())
@@ -147,122 +193,25 @@ class ExportDialog(Dialog):
         ]
         if report.skipped:
             lines.append(plural(len(report.skipped), "{n} image is left out", "{n} images are left out"))
+        if report.lossless:
+            lines.append(tr("Every pixel comes back from this format"))
         lines += report.warnings
         self.notice.show_text("\n".join(lines), "warn" if report.warnings else "good")
         shown = list(files[:_LISTED])
         if len(files) > _LISTED:
             shown.append(tr("… and {n} more", n=f"{len(files) - _LISTED:,}"))
-        self.list.setPlainText("\n".join(shown))
+        self.list.setPlainText("\n".join(self._losses(report) + shown))
+
+    def _losses(self, report: ExportReport) -> list[str]:
+        """Return what comes back of each image that loses pixels, the worst first."""
+        worst = sorted((iou, image) for image, iou in report.iou.items() if iou < 1.0)[:_LISTED]
+        paths = {r.id: r.path for r in self._project.rows([image for _, image in worst])}
+        return [
+            tr("{name}: keeps an IoU of {iou}", name=paths.get(image, ""), iou=f"{iou:.3f}")
+            for iou, image in worst
+        ]
 
     def _refuse(self, reason: str) -> None:
         self.primary.setEnabled(False)
         self.notice.show_text(reason, "warn")
         self.list.setPlainText("")
-
-
-class ImportDialog(Dialog):
-    """Format and place; below them what matches and what would be replaced."""
-
-    def __init__(self, project: Project, worker: Worker, parent: QWidget | None = None) -> None:
-        super().__init__(
-            tr("Import labels"),
-            tr("Labels that a person made in this project stay; the import can be undone."),
-            parent,
-        )
-        self._project = project
-        self._worker = worker
-        self._looking: Task[str] | Task[ImportReport] | None = None
-        self.mapping: Mapping[int, str] | None = None
-        self.format = QComboBox()
-        for name, each in FORMATS.items():
-            self.format.addItem(each.title, name)
-        self.path = QLineEdit()
-        self.path.setPlaceholderText(tr("Folder or file with labels"))
-        self.notice = Notice(tr("Choose where the labels are."))
-        self.path.editingFinished.connect(self._probe)
-        self.finished.connect(self._stop_looking)
-        self.format.currentIndexChanged.connect(self.check)
-        form = column(
-            label(tr("From"), "section"),
-            row(self.path, button(tr("Choose…"), self._browse)),
-            6,
-            label(tr("Format"), "section"),
-            self.format,
-            6,
-            self.notice,
-            None,
-            spacing=4,
-        )
-        self.finish(form, tr("Import"))
-        self.primary.setEnabled(False)
-        self.resize(560, 400)
-
-    @property
-    def format_name(self) -> str:
-        """The chosen format."""
-        return str(self.format.currentData())
-
-    @property
-    def source(self) -> Path:
-        """Where from."""
-        return Path(self.path.text()).expanduser()
-
-    def _browse(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, tr("Import from"), str(self._project.images_folder))
-        if path:
-            self.path.setText(path)
-            self._probe()
-
-    def _probe(self) -> None:
-        """Choose the format that fits best, and look."""
-        self._begin()
-        if self.path.text():
-            source = self.source
-            self._looking = self._worker.run(
-                lambda: max(FORMATS, key=lambda name: FORMATS[name].probe(source)), self._take, self._refuse
-            )
-
-    def _take(self, name: str) -> None:
-        self.format.blockSignals(True)
-        self.format.setCurrentIndex(self.format.findData(name))
-        self.format.blockSignals(False)
-        self.check()
-
-    def check(self) -> None:
-        """Run dry in a worker: what matches, what is missing."""
-        from app.domain.formats import import_report
-
-        self._begin()
-        if self.path.text():
-            project, name, source = self._project, self.format_name, self.source
-            self._looking = self._worker.run(
-                lambda: import_report(project, name, source), self._show, self._refuse
-            )
-
-    def _begin(self) -> None:
-        self._stop_looking()
-        self.primary.setEnabled(False)
-        text = tr("Looking what is there…") if self.path.text() else tr("Choose where the labels are.")
-        self.notice.show_text(text, "info")
-
-    def _stop_looking(self) -> None:
-        """Have nobody told what was found for an older choice."""
-        if self._looking is not None:
-            self._looking.cancel()
-
-    def _refuse(self, reason: str) -> None:
-        self.notice.show_text(reason, "bad")
-
-    def _show(self, report: ImportReport) -> None:
-        self.mapping = report.mapping
-        count = len(set(report.matched) - set(report.protected))
-        lines = [plural(count, "{n} image gets labels", "{n} images get labels")]
-        if report.protected:
-            lines.append(
-                plural(len(report.protected), "{n} image is yours and stays", "{n} images are yours and stay")
-            )
-        if report.new_classes:
-            lines.append(tr("New classes: {names}", names=", ".join(report.new_classes)))
-        lines += report.warnings
-        self.primary.setEnabled(count > 0)
-        self.notice.show_text("\n".join(lines), "warn" if report.warnings or not count else "good")

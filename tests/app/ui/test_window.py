@@ -246,7 +246,8 @@ def test_export_and_import_by_the_menus(
     desk: Desk, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from app.ui import flows
-    from app.ui.dialogs.exporting import ExportDialog, ImportDialog
+    from app.ui.dialogs.exporting import ExportDialog
+    from app.ui.dialogs.importing import ImportDialog
 
     out = tmp_path / "out"
 
