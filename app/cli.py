@@ -31,6 +31,7 @@ MODULES = (
     "propagate",
     "validate",
     "transfer",
+    "convert",
     "train",
     "runs",
     "models",

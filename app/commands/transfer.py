@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from app.domain.project import Project
 
 _SHOWN = 20
-_SURE = 0.5  # a probe below this is a guess, and a guess must not decide what pixels mean
 
 FormatName = Annotated[str, typer.Option("--format", help="Name of the format; `coordlabel formats` lists.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on after the report.")]
@@ -71,7 +70,7 @@ def import_(
     go = yes or bool(mapping)
     with opened(path, write=go) as project:
         report = import_report(project, name, source)
-        names = remapped(report.mapping, mapping or [])
+        names = remapped(report.mapping, {**report.mapping, **report.names}, mapping or [])
         found = import_summary(project, name, report, names)
         if not as_json:
             show_import(found)
@@ -109,6 +108,9 @@ def export(
     validation_share: Annotated[
         float, typer.Option(min=0, max=1, help="Part of the images that goes to the validation list.")
     ] = 0.0,
+    measure_all: Annotated[
+        bool, typer.Option("--measure-all", help="Measure the loss of every image before, not of 200.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be written.")] = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -125,7 +127,8 @@ def export(
     )
     with opened(path, write=False) as project:
         ids = find_images(project, images) if images else [int(i) for i in project.ids(only)]
-        report = export_report(project, ids, chosen.name, out, options)
+        limit = {"measured": None} if measure_all else {}
+        report = export_report(project, ids, chosen.name, out, options, **limit)
         found = export_summary(project, chosen.name, out, report)
         if not as_json:
             show_export(found)
@@ -137,6 +140,9 @@ def export(
         print_json(found)
     elif go:
         print_line(f"{found['written']} images written to {out}")
+        if found["changed"]:
+            worst = min(found["changed"].items(), key=lambda pair: pair[1])
+            tell([f"{len(found['changed'])} lose pixels, most of all {worst[0]}: IoU {worst[1]:.3f}"])
         tell(f"left out: {image}: {reason}" for image, reason in found["failures"].items())
     elif not dry_run:
         tell(["Nothing is written yet. Run it again with --yes."])
@@ -158,22 +164,20 @@ def known_format(name: str) -> Format:
 
 
 def probed(source: Path) -> str:
-    """Return the format that label maps look like.
+    """Return the format that label maps look like, and say it.
 
     Raises:
         LabelError: They look like none, or there is nothing.
     """
-    from app.domain.formats import FORMATS
+    from app.domain.formats import guess
 
     if not source.exists():
         raise LabelError(f"there is no {source}", expected="a folder or file with label maps")
-    name, sure = max(((f.name, f.probe(source)) for f in FORMATS.values()), key=lambda pair: pair[1])
-    if sure < _SURE:
-        raise LabelError(
-            f"{source} looks like no format that is known",
-            expected="label maps of " + ", ".join(FORMATS),
-            remedy="say what it is with --format",
-        )
+    try:
+        name = guess(source)
+    except LabelError as error:
+        remedy = "say with --format what it is (for convert: --from)"
+        raise LabelError(error.found, expected=error.expected, remedy=remedy) from error
     tell([f"format: {name}"])
     return name
 
@@ -197,8 +201,13 @@ def choices(chosen: Format, given: Sequence[str]) -> dict[str, str]:
     return result
 
 
-def remapped(mapping: Mapping[int, str], given: Sequence[str]) -> dict[int, str]:
+def remapped(mapping: Mapping[int, str], sources: Mapping[int, str], given: Sequence[str]) -> dict[int, str]:
     """Return which class each id of the source becomes, after ``SOURCE=CLASS`` flags (name or id = name).
+
+    Args:
+        mapping: Class id of the source -> name of the class it becomes.
+        sources: Class id of the source -> its name there.
+        given: The flags.
 
     Raises:
         ConfigError: The source has no such class.
@@ -206,9 +215,9 @@ def remapped(mapping: Mapping[int, str], given: Sequence[str]) -> dict[int, str]
     result = dict(mapping)
     for text in given:
         source, sign, target = (part.strip() for part in text.partition("="))
-        ids = [i for i, name in mapping.items() if source.casefold() == name.casefold() or source == str(i)]
+        ids = [i for i, name in sources.items() if source.casefold() == name.casefold() or source == str(i)]
         if not sign or not ids:
-            known = ", ".join(f"{i} {name}" for i, name in mapping.items()) or "none"
+            known = ", ".join(f"{i} {name}" for i, name in sources.items()) or "none"
             raise ConfigError(f"--map {text}", expected=f"SOURCE=CLASS with a class of the source ({known})")
         for class_id in ids:
             if target.casefold() in ("", "background"):
@@ -222,17 +231,24 @@ def import_summary(
     project: Project, name: str, report: ImportReport, names: Mapping[int, str]
 ) -> dict[str, Any]:
     """Return an import's report as JSON types, with paths instead of numbers."""
-    known = {each.casefold() for each in project.classes.names}
+    from app.domain.formats import new_classes
+
     return {
         "format": name,
         "matched": {row.path: report.matched[row.id] for row in project.rows(report.matched)},
         "missing": [row.path for row in project.rows(report.missing)],
         "extra": list(report.extra),
         "mapping": [
-            {"id": i, "source": source, "class": names.get(i, "background")}
-            for i, source in report.mapping.items()
+            {
+                "id": i,
+                "source": report.names.get(i, report.mapping.get(i, "")),
+                "class": names.get(i, "background"),
+                "images": report.images.get(i, 0),
+            }
+            for i in sorted({**report.mapping, **names})
         ],
-        "new_classes": [n for n in dict.fromkeys(names.values()) if n.casefold() not in known],
+        "new_classes": list(new_classes(project.classes, names.values())),
+        "unfit": {row.path: report.unfit[row.id] for row in project.rows(report.unfit)},
         "protected": [row.path for row in project.rows(report.protected)],
         "warnings": list(report.warnings),
     }
@@ -244,7 +260,10 @@ def show_import(found: Mapping[str, Any]) -> None:
         [
             f"{len(found['matched'])} label maps match, {len(found['missing'])} images have none, "
             f"{len(found['extra'])} match no image",
-            *(f"class {line['id']} {line['source']} becomes {line['class']}" for line in found["mapping"]),
+            *(
+                f"class {line['id']} {line['source']} (in {line['images']} images) becomes {line['class']}"
+                for line in found["mapping"]
+            ),
         ]
     )
     _warn(found["warnings"])
@@ -277,6 +296,8 @@ def export_summary(project: Project, name: str, out: Path, report: ExportReport)
         "images": report.images,
         "files": len(report.files),
         "skipped": [row.path for row in project.rows(report.skipped)],
+        "lossless": report.lossless,
+        "iou": {row.path: round(report.iou[row.id], 6) for row in project.rows(report.iou)},
         "warnings": list(report.warnings),
     }
 
@@ -294,7 +315,7 @@ def run_export(
     """Export, with a bar; return what happened as JSON types."""
     from app.domain.formats import export as write
 
-    written, failures = 0, {}
+    written, failures, iou = 0, {}, {}
     with progress_bar() as bar:
         task = bar.add_task("Exporting", total=None)
         for event in write(project, ids, name, out, options):
@@ -303,7 +324,9 @@ def run_export(
                 failures[event.path] = event.error
             else:
                 written += 1
-    return {"written": written, "failures": failures}
+                if event.iou < 1:
+                    iou[event.path] = round(event.iou, 6)
+    return {"written": written, "failures": failures, "changed": iou}
 
 
 def _warn(warnings: Sequence[str]) -> None:
