@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from PySide6.QtCore import QObject
 
 from app.services.model_library import ModelEntry, ModelLibrary
+from app.services.settings import Settings
 from app.services.training import TrainingService
 from app.services.training_values import (
     DeviceInfo,
@@ -21,21 +23,123 @@ from app.services.training_values import (
 )
 
 PRESETS = (
-    PresetInfo("quick-64", "Quick, 64 px", "Useful on a two-core processor in minutes.", 64, 30.0, ("embedding", "joint")),
-    PresetInfo("fast-128", "Fast, 128 px", "Finer maps; an evening on a processor.", 128, 60.0, ("embedding", "joint")),
-    PresetInfo("fast-256", "Fast, 256 px", "Finest maps; wants a graphics card.", 256, 120.0, ("embedding", "joint")),
-    PresetInfo("paper-128", "As published, 128 px", "The published method; days on graphics cards.", 128, 0.0, ("gan",)),
-)  # fmt: skip
+    PresetInfo(
+        "quick-64",
+        "Quick, 64 px",
+        "Useful on a two-core processor in minutes.",
+        64,
+        30.0,
+        ("embedding", "joint"),
+    ),
+    PresetInfo(
+        "fast-128",
+        "Fast, 128 px",
+        "Finer maps; an evening on a processor.",
+        128,
+        60.0,
+        ("embedding", "joint"),
+    ),
+    PresetInfo(
+        "fast-256", "Fast, 256 px", "Finest maps; wants a graphics card.", 256, 120.0, ("embedding", "joint")
+    ),
+    PresetInfo(
+        "paper-128",
+        "As published, 128 px",
+        "The published method; days on graphics cards.",
+        128,
+        0.0,
+        ("gan",),
+    ),
+)
 FIELDS = (
-    FieldInfo("train.batch", "train", "Training: the whole run", "Batch", "Images a step; even", "int", 24, 2, 1024, "images", basic=True),
-    FieldInfo("train.minutes", "train", "Training: the whole run", "Minutes", "Time it may take, 0 for no limit", "float", 30.0, 0.0, None, "min", basic=True),
-    FieldInfo("train.mirror", "train", "Training: the whole run", "Mirror", "Flip images at random", "bool", False, basic=True),
-    FieldInfo("train.precision", "train", "Training: the whole run", "Precision", "Arithmetic of the convolutions", "choice", "auto", choices=("auto", "float32", "bfloat16")),
-    FieldInfo("train.stages", "train", "Training: the whole run", "Stages", "What is trained, in order", "choices", ("embedding", "joint"), choices=("embedding", "joint", "gan", "encoder")),
-    FieldInfo("train.joint.fold", "train.joint", "Joint training on real images", "Fold", "Weight of the fold-over penalty", "float", 1.0, 0.0),
-    FieldInfo("model.embedding.channels", "model.embedding", "Embedding with prototypes", "Channels", "Channels a level", "list", (48, 96, 160, 192), 4, 1024),
-    FieldInfo("model.crop.mode", "model.crop", "Cropping", "Mode", "What of an image", "choice", "whole", choices=("whole", "centre", "labels", "box")),
-)  # fmt: skip
+    FieldInfo(
+        "train.batch",
+        "train",
+        "Training: the whole run",
+        "Batch",
+        "Images a step; even",
+        "int",
+        24,
+        2,
+        1024,
+        "images",
+        basic=True,
+    ),
+    FieldInfo(
+        "train.minutes",
+        "train",
+        "Training: the whole run",
+        "Minutes",
+        "Time it may take, 0 for no limit",
+        "float",
+        30.0,
+        0.0,
+        None,
+        "min",
+        basic=True,
+    ),
+    FieldInfo(
+        "train.mirror",
+        "train",
+        "Training: the whole run",
+        "Mirror",
+        "Flip images at random",
+        "bool",
+        False,
+        basic=True,
+    ),
+    FieldInfo(
+        "train.precision",
+        "train",
+        "Training: the whole run",
+        "Precision",
+        "Arithmetic of the convolutions",
+        "choice",
+        "auto",
+        choices=("auto", "float32", "bfloat16"),
+    ),
+    FieldInfo(
+        "train.stages",
+        "train",
+        "Training: the whole run",
+        "Stages",
+        "What is trained, in order",
+        "choices",
+        ("embedding", "joint"),
+        choices=("embedding", "joint", "gan", "encoder"),
+    ),
+    FieldInfo(
+        "train.joint.fold",
+        "train.joint",
+        "Joint training on real images",
+        "Fold",
+        "Weight of the fold-over penalty",
+        "float",
+        1.0,
+        0.0,
+    ),
+    FieldInfo(
+        "model.embedding.channels",
+        "model.embedding",
+        "Embedding with prototypes",
+        "Channels",
+        "Channels a level",
+        "list",
+        (48, 96, 160, 192),
+        4,
+        1024,
+    ),
+    FieldInfo(
+        "model.crop.mode",
+        "model.crop",
+        "Cropping",
+        "Mode",
+        "What of an image",
+        "choice",
+        "whole",
+        choices=("whole", "centre", "labels", "box"),
+    ),
+)
 
 
 class FakeTraining(TrainingService):
@@ -179,3 +283,23 @@ class FakeLibrary(ModelLibrary):
 
     def close(self) -> None:
         pass
+
+
+class FakeHost:
+    """What a page sees of a window, without the window."""
+
+    def __init__(self, profile: Path) -> None:
+        self.context = SimpleNamespace(settings=Settings(profile))
+        self.actions_by_id: dict[str, object] = {}
+        self.workspace: Any = None
+        self.said: list[str] = []
+        self.shown = ""
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def show_page(self, page_id: str) -> None:
+        self.shown = page_id
+
+    def open_project(self, path: Path) -> bool:
+        return False

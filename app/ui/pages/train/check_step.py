@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QProgressBar, QWidget
 
 from app.services.tasks import Worker
 from app.services.training_values import Advice, DataReport
+from app.ui.pages.train.flow import FlowLayout
 from app.ui.pages.train.picture import Picture
 from app.ui.pages.train.step import StepCard
 from app.ui.pages.train.words import images_text
@@ -28,7 +29,7 @@ def figures_of(report: DataReport) -> list[tuple[str, str]]:
     found = [(f"{report.count:,}", plural(report.count, "image", "images"))]
     if report.sizes:
         width, height, count = report.sizes[0]
-        name = tr("size of all") if count == report.count else tr("most common size")
+        name = tr("size of all") if count == report.count else tr("usual size")
         found.append((f"{width} × {height}", name))
     if report.alignment is not None:
         found.append((f"{report.alignment:.2f}", tr("alike, 0 to 1")))
@@ -58,7 +59,8 @@ class CheckStep(StepCard):
         self.bar.setAccessibleName(tr("Progress of the data check"))
         self.words = label("", "muted", wrap=True)
         self.problem = Notice(level="bad")
-        self._figures = row(spacing=8)
+        figures = QWidget()
+        self._figures = FlowLayout(figures, spacing=8)
         self._advice = column(spacing=6)
         self.sheet = Picture(worker, tr("Contact sheet: the images as the networks will see them"))
         self.sheet.setMinimumHeight(180)
@@ -71,7 +73,7 @@ class CheckStep(StepCard):
         self.found = QWidget()
         self.found.setLayout(
             column(
-                self._figures,
+                figures,
                 self._advice,
                 row(self.more, None),
                 self.details,
@@ -123,7 +125,6 @@ class CheckStep(StepCard):
         clear(self._figures)
         for value, name in figures_of(report):
             self._figures.addWidget(_figure(value, name))
-        self._figures.addStretch(1)
         clear(self._advice)
         for advice in report.advice:
             self._advice.addWidget(_advice_row(advice))

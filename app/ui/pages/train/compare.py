@@ -66,7 +66,6 @@ class CompareDialog(Dialog):
         references: tuple[str, ...],
         parent: QWidget | None = None,
     ) -> None:
-        queries = len(set(labels) - set(references))
         super().__init__(
             tr("Compare two models"),
             tr(
@@ -77,26 +76,10 @@ class CompareDialog(Dialog):
         )
         self._library, self._images = library, images
         self._labels, self._references = labels, references
+        self._queries = len(set(labels) - set(references))
         self._running = False
-        usable = [entry for entry in library.entries() if not entry.problem]
         self.choices = (QComboBox(), QComboBox())
-        for box, name in zip(self.choices, (tr("First model"), tr("Second model")), strict=True):
-            box.setAccessibleName(name)
-            for entry in usable:
-                box.addItem(entry.name, entry.id)
-            box.currentIndexChanged.connect(lambda _place: self._check())
-        ids = [entry.id for entry in usable]
-        start = ids.index(first) if first in ids else 0
-        self.choices[0].setCurrentIndex(start)
-        self.choices[1].setCurrentIndex(1 if start == 0 else 0)
-        self.set_text = label(
-            tr(
-                "{references} and {queries} of the open project",
-                references=plural(len(references), "{n} reference", "{n} references"),
-                queries=plural(queries, "{n} reviewed image", "{n} reviewed images"),
-            ),
-            "muted",
-        )
+        self.set_text = label(self._set_words(), "muted")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName(tr("Progress of the comparison"))
@@ -106,17 +89,33 @@ class CompareDialog(Dialog):
         self.table.setProperty("kind", "boxed")
         self.table.setAccessibleName(tr("Figures of both models"))
         self.measure = button(tr("Compare"), self._begin, kind="primary", icon_name="mdi6.scale-balance")
-        self._queries = queries
         self._lay_out()
-        for signal, slot in (
-            (library.compareProgress, self._progress),
-            (library.compareDone, self.show_result),
-            (library.compareFailed, self._failed),
-        ):
-            signal.connect(slot)
+        self._fill_choices(first)
+        library.compareProgress.connect(self._progress)
+        library.compareDone.connect(self.show_result)
+        library.compareFailed.connect(self._failed)
         self.finished.connect(lambda _result: library.cancel_compare())
         self._check()
         self.resize(680, 560)
+
+    def _set_words(self) -> str:
+        return tr(
+            "{references} and {queries} of the open project",
+            references=plural(len(self._references), "{n} reference", "{n} references"),
+            queries=plural(self._queries, "{n} reviewed image", "{n} reviewed images"),
+        )
+
+    def _fill_choices(self, first: str) -> None:
+        usable = [entry for entry in self._library.entries() if not entry.problem]
+        ids = [entry.id for entry in usable]
+        start = ids.index(first) if first in ids else 0
+        names = (tr("First model"), tr("Second model"))
+        for box, name, place in zip(self.choices, names, (start, 1 if start == 0 else 0), strict=True):
+            box.setAccessibleName(name)
+            for entry in usable:
+                box.addItem(entry.name, entry.id)
+            box.setCurrentIndex(place)
+            box.currentIndexChanged.connect(lambda _place: self._check())
 
     def _lay_out(self) -> None:
         grid = QGridLayout()

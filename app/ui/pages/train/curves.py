@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 
 import pyqtgraph as pg
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from app.services.training_values import Curve
+from app.ui.texts import tr
 from app.ui.theme import colour, current_tokens
 from app.ui.widgets.basics import column, label, row
 
@@ -51,9 +52,8 @@ class Chart(QWidget):
         unit: What stands behind the newest value.
         bounds: Fixed range of the vertical axis, None to fit.
         percent: Whether values are shares, shown in per cent.
+        from_zero: Whether the vertical axis begins at 0.
     """
-
-    hovered = Signal(float)
 
     def __init__(
         self,
@@ -62,16 +62,18 @@ class Chart(QWidget):
         *,
         bounds: tuple[float, float] | None = None,
         percent: bool = False,
+        from_zero: bool = False,
     ) -> None:
         super().__init__()
         self.title = label(title, "section")
         self.latest = label("", "heading")
         self.note = label("", "muted")
         self._unit, self._percent, self._bounds = unit, percent, bounds
+        self._from_zero = from_zero
         self._logarithmic = False
-        self.plot = pg.PlotWidget()
+        self.plot = pg.PlotWidget(self, enableMenu=False)
+        self._own_menus()
         self.plot.setAccessibleName(title)
-        self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
         self.plot.setMouseEnabled(x=False, y=False)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -80,9 +82,24 @@ class Chart(QWidget):
         if bounds is not None:
             self.plot.setYRange(*bounds, padding=0.02)
         self.lines: dict[str, pg.PlotDataItem] = {}
+        self.words = label(tr("Comes with the first steps."), "faint")
+        self.words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self.words)
+        self._pages.addWidget(self.plot)
         head = row(self.title, self.note, None, self.latest, spacing=8)
-        self.setLayout(column(head, self.plot, spacing=2))
+        layout = column(head, self._pages, spacing=2)
+        layout.setStretch(1, 1)
+        self.setLayout(layout)
         self.restyle()
+
+    def _own_menus(self) -> None:
+        """Have the menus go with the chart: pyqtgraph makes them even where they are off, without an owner."""
+        item = self.plot.getPlotItem()
+        for menu in (item.ctrlMenu, getattr(item.getViewBox(), "menu", None)):
+            if menu is not None:
+                menu.setParent(self.plot)
+                menu.hide()
 
     def restyle(self) -> None:
         """Take the colours of the appearance in use."""
@@ -140,6 +157,10 @@ class Chart(QWidget):
             self.lines[name].setSymbolBrush(self.lines[name].opts["pen"].color())
             self.lines[name].setData(xs, values)
             self.lines[name].setVisible(name not in hidden)
+        values = [value for curve in curves.values() for value in curve.values if math.isfinite(value)]
+        self._pages.setCurrentWidget(self.plot if values else self.words)
+        if self._from_zero and values:
+            self.plot.setYRange(0, 1.15 * max(values), padding=0)
         self._show_latest(curves)
 
     def _show_latest(self, curves: dict[str, Curve]) -> None:

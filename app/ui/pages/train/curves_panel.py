@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
-from PySide6.QtWidgets import QCheckBox, QComboBox, QStackedWidget, QToolButton, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QSizePolicy, QStackedWidget, QToolButton, QWidget
 
 from app.services.training_values import Curve, RunHistory
 from app.ui.pages.train.curves import Chart, pen_colour
@@ -40,7 +40,7 @@ class CurvesPanel(QWidget):
         super().__init__()
         self.losses = Chart(tr("Losses"))
         self.quality = Chart(tr("Label IoU"), bounds=(0, 1), percent=True)
-        self.speed = Chart(tr("Speed"), tr("images/s"))
+        self.speed = Chart(tr("Speed"), tr("images/s"), from_zero=True)
         self.legend: dict[str, QToolButton] = {}
         self._hidden: set[str] = set()
         self._history = RunHistory("")
@@ -69,9 +69,14 @@ class CurvesPanel(QWidget):
             compact=True,
         )
         self._quality_part.addWidget(self._no_quality)
-        below = row(self._quality_part, self.speed, spacing=16)
-        below.setStretch(0, 1)
-        below.setStretch(1, 1)
+        pair = row(self._quality_part, self.speed, spacing=16)
+        pair.setStretch(0, 1)
+        pair.setStretch(1, 1)
+        below = QWidget()
+        below.setLayout(pair)
+        for part, least in ((self.losses, 170), (below, 140)):  # only the stretch divides the height
+            part.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)
+            part.setMinimumHeight(least)
         layout = column(controls, self.losses, self._legend_part, below, spacing=8)
         layout.setStretch(1, 3)
         layout.setStretch(3, 2)

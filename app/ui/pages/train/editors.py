@@ -120,7 +120,7 @@ class FieldEditor(QWidget):
         spin.setGroupSeparatorShown(True)
         spin.setLocale(QLocale.c() if spin.maximum() < 10_000 else QLocale(QLocale.Language.English))
         spin.setKeyboardTracking(False)
-        spin.lineEdit().setTextMargins(4, 0, 4, 0)
+        spin.lineEdit().setTextMargins(10, 0, 4, 0)
         spin.setFixedWidth(_CONTROL_PX)
         self._show = lambda value: spin.setValue(int(value))
         spin.valueChanged.connect(self._tell)

@@ -30,6 +30,8 @@ def first_images(folder: Path, *, recursive: bool, most: int = 24) -> list[Path]
 
 def labelled_images(project: Project, folder: Path) -> dict[str, Path]:
     """Return {path relative to `folder`: label map} of the images below it that a person labelled."""
+    if not project.read_only:
+        project.flush()  # strokes of the last seconds are in the journal only
     found: dict[str, Path] = {}
     for row in project.rows([int(i) for i in project.ids("is:human")]):
         image, labels = project.image_path(row.id), project.label_path(row.id)

@@ -118,7 +118,7 @@ class ImagesStep(StepCard):
         self.use_project.setVisible(self._project is not None and now.images != self._project)
         self.choose.setText(" " + (tr("Another folder…") if now.images else tr("Choose a folder…")))
         self.recursive.setChecked(now.recursive)
-        self.set_state("done" if now.images is not None else "", now.images.name if now.images else "")
+        self.set_state("done" if now.images is not None else "")
         self.modes[now.crop].setChecked(True)
         can_use_labels = bool(self._draft.labels)
         self.modes["labels"].setEnabled(can_use_labels or now.crop == "labels")

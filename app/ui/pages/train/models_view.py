@@ -120,7 +120,7 @@ class ModelsView(QWidget):
             self._list.addWidget(card)
             self.cards[entry.id] = card
         self._list.addStretch(1)
-        self.count.setText(plural(len(entries), "{n} model", "{n} models"))
+        self.count.setText(plural(len(entries), "{n} model", "{n} models") if entries else "")
         usable = [entry for entry in entries if not entry.problem]
         self.compare.setEnabled(len(usable) > 1 and self._ask_compare is not None)
         self.pages.setCurrentIndex(0 if entries else 1)

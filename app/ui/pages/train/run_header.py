@@ -58,6 +58,7 @@ class RunHeader(QWidget):
         head.setStretch(0, 1)
         layout = column(
             head,
+            2,
             self.bar,
             row(self.stage, None, self.left),
             self.notice,
@@ -123,6 +124,7 @@ class RunHeader(QWidget):
                     total=count_text(view.total_nimg),
                 )
         self.stage.setText(text)
+        self.stage.setVisible(bool(text))
         parts = []
         if view.state is RunState.RUNNING:
             if view.images_per_second > 0:

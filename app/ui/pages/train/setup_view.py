@@ -57,17 +57,15 @@ class SetupView(QWidget):
         self._columns = row(left, right, spacing=12)
         heading = label(tr("New training"), "title")
         text = label(
-            tr("Fit a model to a folder of images of one kind of thing. No labels are needed."),
-            "muted",
-            wrap=True,
+            tr("Fit a model to a folder of images of one kind of thing. No labels are needed."), "muted"
         )
         inside = QWidget()
         inside.setObjectName("page")
         inside.setMaximumWidth(1500)
         layout = QVBoxLayout(inside)
-        layout.setContentsMargins(16, 4, 16, 16)
+        layout.setContentsMargins(16, 4, 16, 4)
         layout.setSpacing(4)
-        layout.addLayout(row(heading, 6, text, spacing=8))
+        layout.addLayout(row(heading, 6, text, None, spacing=8))
         layout.addSpacing(6)
         layout.addLayout(self._columns)
         self.area = QScrollArea(widgetResizable=True)
@@ -79,7 +77,9 @@ class SetupView(QWidget):
         bar.setObjectName("bar")
         foot.setContentsMargins(16, 10, 12, 10)
         bar.setLayout(foot)
-        whole = column(self.area, bar, spacing=8)
+        lower = row(bar)
+        lower.setContentsMargins(16, 0, 26, 0)
+        whole = column(self.area, lower, spacing=8)
         whole.setStretch(0, 1)
         self.setLayout(whole)
 

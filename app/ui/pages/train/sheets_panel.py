@@ -46,6 +46,7 @@ class SheetsPanel(QWidget):
             kinds.addWidget(made)
             self.buttons[kind] = made
         switch.setLayout(kinds)
+        self._switch = switch
         self.picture = Picture(
             worker, tr("Sample sheet"), align=Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
         )
@@ -69,6 +70,7 @@ class SheetsPanel(QWidget):
         kinds = {sheet.kind for sheet in sheets}
         for kind, made in self.buttons.items():
             made.setVisible(kind in kinds)
+        self._switch.setVisible(bool(kinds))
         if self.kind not in kinds:
             self.kind = next((kind for kind in KINDS if kind in kinds), "")
         self._show_kind()
