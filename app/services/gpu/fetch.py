@@ -42,6 +42,9 @@ def read(url: str) -> bytes:
             content: bytes = answer.read(_MAX_PAGE)
         except (OSError, http.client.HTTPException) as error:
             raise _broken(url, error) from error
+        wanted = int(answer.headers.get("Content-Length") or 0)
+    if len(content) < wanted:
+        raise _broken(url, f"{len(content)} of {wanted} bytes came")
     return content
 
 
