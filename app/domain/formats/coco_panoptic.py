@@ -25,7 +25,7 @@ from app.domain.formats.base import (
     copy_image,
 )
 from app.domain.formats.coco import ANNOTATIONS_FOLDER, IMAGES_FOLDER, category_entries, image_entry
-from app.domain.formats.coco_read import Categories, extras_of_image
+from app.domain.formats.coco_read import Categories, class_of, extras_of_image
 from app.domain.formats.colors import distinct_colors, paint, write_picture
 from app.domain.formats.sources import Tree, read_png
 from app.domain.palette import Color, default_color
@@ -165,7 +165,7 @@ def _read_file(file: Path, categories: Categories) -> Iterator[ImportItem]:
         segments = {}
         for segment in json_files.member(annotation, "segments_info", list, where):
             category = json_files.member(segment, "category_id", int, where)
-            segments[json_files.member(segment, "id", int, where)] = mapping.get(category, 0)
+            segments[json_files.member(segment, "id", int, where)] = class_of(category, mapping, where)
         load = functools.partial(_load, png, segments, image, f"{where}, {name}")
         key = str(PurePosixPath(name).with_suffix("")) if name else png.stem
         yield ImportItem(key, load, name, functools.partial(extras_of_image, image))

@@ -31,7 +31,7 @@ class Categories:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, value: Any, where: str) -> dict[int, int]:
-        """Take the categories of a file and return category id -> class id.
+        """Take the categories of a file and return category id -> class id, 0 for those left out.
 
         Ids from 1 to 255 are kept as long as no other name has them; others get the next free one.
 
@@ -52,6 +52,7 @@ class Categories:
             )
             if class_id is None:
                 self.warnings.append(f"{where}: {name} is left out: more than {MAX_CLASSES - 1} classes")
+                mapping[category] = 0
                 continue
             mapping[category] = class_id
             self.names.setdefault(class_id, name)
@@ -104,8 +105,8 @@ def _load(where: str, image: Any, annotations: list[dict[str, Any]], mapping: Ma
     height, width = json_files.image_shape(image, "width", "height", where)
     flat = np.zeros(height * width, np.uint8)
     for annotation in annotations:
-        class_id = mapping.get(json_files.member(annotation, "category_id", int, where), 0)
-        segmentation = annotation.get("segmentation")
+        class_id = class_of(json_files.member(annotation, "category_id", int, where), mapping, where)
+        segmentation = annotation.get("segmentation") if class_id else None
         if isinstance(segmentation, dict):
             rle.paint(flat, rle.parse(segmentation, (height, width), where), class_id)
         elif segmentation:
@@ -113,6 +114,17 @@ def _load(where: str, image: Any, annotations: list[dict[str, Any]], mapping: Ma
             for ring in rings_of(segmentation, where):
                 coco_polygons.paint(columns_first.T, ring, class_id)
     return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def class_of(category: int, mapping: Mapping[int, int], where: str) -> int:
+    """Return the class id of a category.
+
+    Raises:
+        LabelError: The file does not name it.
+    """
+    if category not in mapping:
+        raise rle.damaged(where, f"the category {category}, which its categories do not name")
+    return mapping[category]
 
 
 def rings_of(value: Any, where: str) -> list[npt.NDArray[np.float64]]:

@@ -98,7 +98,7 @@ class Labelme(BaseFormat):
             )
         names, warnings = _numbered(root, labels, self.title)
         if others:
-            warnings.append(f"{others} points and lines are no regions and are left out")
+            warnings.append(f"{others} shapes are left out: points, lines and others that are no regions")
         ids = {name: number for number, name in names.items()}
         items = [_item(file, root, ids) for file in found]
         return Source(tuple(items), names, tuple(warnings))

@@ -30,7 +30,7 @@ _LARGEST_COORDINATE = 1e6
 
 def is_region(shape: Any) -> bool:
     """Return whether a shape covers pixels."""
-    return isinstance(shape, Mapping) and (shape.get("shape_type") or "polygon") in REGIONS
+    return isinstance(shape, Mapping) and str(shape.get("shape_type") or "polygon") in REGIONS
 
 
 def paint_shapes(
@@ -53,6 +53,8 @@ def paint_shapes(
     for number, shape in enumerate(shapes, 1):
         place = f"{where}, shape {number}"
         label = json_files.member(shape, "label", str, place)
+        if shape.get("shape_type") is not None:
+            json_files.member(shape, "shape_type", str, place)
         if is_region(shape) and label in ids:
             _paint(canvas, shape, ids[label], place)
     return np.array(canvas)
