@@ -19,10 +19,11 @@ class ProjectLock:
         self._path = path
         self._handle: int | None = None
         self.was_cut_off = False
-        """Whether the holder before has ended without `release`; known once the lock is ours."""
+        """Whether the holder before may have ended without `release`; known once the lock is ours."""
 
     def acquire(self) -> bool:
         """Return whether the lock is now ours; not if another window has it or nothing can be written."""
+        is_new = not self._path.exists()
         try:
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError:
@@ -31,7 +32,7 @@ class ProjectLock:
             os.close(handle)
             return False
         self._handle = handle
-        self.was_cut_off = os.fstat(handle).st_size > 0
+        self.was_cut_off = is_new or os.fstat(handle).st_size > 0
         owner = {"process": os.getpid(), "machine": socket.gethostname(), "since": time.time()}
         with contextlib.suppress(OSError):  # the note is for people; the lock holds without it
             os.ftruncate(handle, 0)
