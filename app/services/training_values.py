@@ -205,6 +205,7 @@ class RunView:
         place: Place in its device's queue, from 1; 0 if it does not wait.
         model: The newest usable model, None before there is one.
         message: Why it ended, what went wrong, what it is doing: a sentence, or empty.
+        changed: When it last said something, seconds of 1970.
     """
 
     id: str
@@ -226,6 +227,7 @@ class RunView:
     place: int = 0
     model: Path | None = None
     message: str = ""
+    changed: float = 0.0
 
     @property
     def is_alive(self) -> bool:
@@ -291,8 +293,8 @@ class RunHistory:
     sheets: tuple[Sheet, ...] = ()
     notes: tuple[Note, ...] = ()
     quality_kind: str = ""
-    """``labelled``: measured on labelled images; ``copies``: there is one reference only, its labels go to warped
-    copies of itself, which is easier than other images: say so beside the figure."""
+    """``labelled``: measured on labelled images; ``copies``: there is one reference only, its labels go to
+    warped copies of itself, which is easier than other images: say so beside the figure."""
 
 
 def plain(value: Any) -> dict[str, Any]:
