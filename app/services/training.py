@@ -1,7 +1,7 @@
 """Trainings as the window sees them: data check, estimate, queue, and runs that live without it.
 
-A run is a detached process that owns its folder. This service starts it, asks things of it through files in that
-folder, and reads what it writes; closing the window ends the reading and nothing else.
+A run is a detached process that owns its folder. This service starts it, asks things of it through files in
+that folder, and reads what it writes; closing the window ends the reading and nothing else.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class TrainingService(QObject):
         self._histories: dict[str, RunHistory] = {}
         self._logs: dict[str, str] = {}
         self._attached: set[str] = set()
+        self._added: dict[str, RunView] = {}  # that the keeper has not seen yet
         self._poll_sec = poll_sec
         self._mailbox = Mailbox(self)
         self._trials = Trials(self, self._folder / "check")
@@ -108,9 +109,9 @@ class TrainingService(QObject):
         labels: dict[str, Path] | None = None,
     ) -> None:
         """Check the images in the background, cropped as ``changes`` say; an earlier check is dropped."""
-        self._trials.check(
-            TrainRequest(images, changes=changes or {}, recursive=recursive, labels=labels or {})
-        )
+        seen = ("model.crop.", "model.resolution")  # all others make no difference to what is looked at
+        kept = {key: value for key, value in (changes or {}).items() if key.startswith(seen)}
+        self._trials.check(TrainRequest(images, changes=kept, recursive=recursive, labels=labels or {}))
 
     def cancel_check(self) -> None:
         """Drop the check that runs, if one does."""
@@ -139,7 +140,7 @@ class TrainingService(QObject):
             request.device,
             changed=time.time(),
         )
-        self._views[view.id] = view
+        self._views[view.id] = self._added[view.id] = view
         if self._keeper is not None:
             self._keeper.add(run, request)
         self.runsChanged.emit()
@@ -232,6 +233,8 @@ class TrainingService(QObject):
     def _take(self, seen: Seen) -> None:
         """Take over what the keeper has seen, and tell what is new of it."""
         before, self._views = self._views, {view.id: view for view in seen.runs}
+        self._added = {i: view for i, view in self._added.items() if i not in self._views}
+        self._views |= self._added
         listing = list(before) != list(self._views) or any(
             before[i].state != view.state or before[i].place != view.place
             for i, view in self._views.items()
