@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -132,7 +133,9 @@ class CompareDialog(Dialog):
         self.table.setShowGrid(False)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.bar.hide()
+        self.words.hide()
         self.table.hide()
         self._space = QWidget()
         body = column(
@@ -163,6 +166,7 @@ class CompareDialog(Dialog):
         self.bar.setRange(0, 0)
         self.bar.show()
         self.words.setText(tr("Starting…"))
+        self.words.show()
         self._check()
         ids = tuple(str(box.currentData()) for box in self.choices)
         self._library.compare(ids, self._images, self._labels, self._references)
@@ -175,7 +179,7 @@ class CompareDialog(Dialog):
     def _end(self) -> None:
         self._running = False
         self.bar.hide()
-        self.words.setText("")
+        self.words.hide()
         self._check()
 
     def _failed(self, text: str) -> None:

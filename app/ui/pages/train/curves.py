@@ -94,7 +94,7 @@ class Chart(QWidget):
         self.restyle()
 
     def _own_menus(self) -> None:
-        """Have the menus go with the chart: pyqtgraph makes them even where they are off, without an owner."""
+        """Have the menus go with the chart: pyqtgraph leaves them without an owner."""
         item = self.plot.getPlotItem()
         for menu in (item.ctrlMenu, getattr(item.getViewBox(), "menu", None)):
             if menu is not None:

@@ -60,7 +60,8 @@ class ImagesStep(StepCard):
             made.clicked.connect(lambda _on=False, mode=mode: self._draft.set_crop(mode))
             self._group.addButton(made)
             self.modes[mode] = made
-            line = row(made, label(tr(text), "muted"), None, spacing=8)
+            line = row(made, _explained(tr(text)), spacing=8)
+            line.setStretch(1, 1)
             rows.append(line)
         self.margin = QDoubleSpinBox()
         self.margin.setRange(0, 100)
@@ -159,3 +160,9 @@ class ImagesStep(StepCard):
             self._sample = (self._sample + step) % len(self._samples)
             self.box.load(self._samples[self._sample])
             self.box_name.setText(self._samples[self._sample].name)
+
+
+def _explained(text: str) -> ElidedLabel:
+    made = ElidedLabel(text)
+    made.setProperty("role", "muted")
+    return made

@@ -71,7 +71,7 @@ class ModelListCard(Card):
             parts.append(row(label(entry.category, "key"), None))
         facts = short_facts(entry)
         if facts:
-            parts.append(label(facts, "muted"))
+            parts.append(label(facts, "muted", wrap=True))
         content = column(*parts, spacing=5)  # type: ignore[arg-type]
         if entry.strip:
             strip = Picture(

@@ -73,7 +73,7 @@ class ModelDetail(QFrame):
         return part
 
     def _lay_out(self, editors: QWidget) -> None:
-        head = row(self.name, None, self.rename, self.export, self.delete, spacing=8)
+        head = row(self.rename, self.export, self.delete, None, spacing=8)
         body = column(
             self.problem,
             self.strip,
@@ -95,7 +95,8 @@ class ModelDetail(QFrame):
         scroll = QScrollArea(widgetResizable=True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(inside)
-        layout = column(head, scroll, spacing=12)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        layout = column(self.name, head, scroll, spacing=10)
         layout.setContentsMargins(18, 14, 14, 14)
         self.setLayout(layout)
 

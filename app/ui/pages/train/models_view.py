@@ -64,9 +64,11 @@ class ModelsView(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
-        scroll.setFixedWidth(390)
+        scroll.setMinimumWidth(230)
+        scroll.setMaximumWidth(390)
         body = row(scroll, self.detail, spacing=16)
-        body.setStretch(1, 1)
+        body.setStretch(0, 2)
+        body.setStretch(1, 5)
         full = QWidget()
         full.setLayout(body)
         train = button(

@@ -114,7 +114,7 @@ class Rail(QFrame):
         layout.setStretch(4, 1)
         layout.setContentsMargins(8, 8, 8, 8)
         self.setLayout(layout)
-        self.setFixedWidth(250)
+        self.setFixedWidth(236)
         training.runsChanged.connect(self.reload)
         training.runChanged.connect(self._run_changed)
         self.reload()

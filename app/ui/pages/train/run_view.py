@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QFrame, QMessageBox, QSplitter, QWidget
+from PySide6.QtGui import QDesktopServices, QResizeEvent
+from PySide6.QtWidgets import QFrame, QMessageBox, QScrollArea, QSplitter, QWidget
 
 from app.services.tasks import Worker
 from app.services.training import TrainingService
@@ -19,6 +19,7 @@ from app.ui.widgets.basics import column
 _DRAW_MS = 400
 """Least time between two drawings of the curves; the eye needs no more, and the window keeps its breath."""
 _LOG_MS = 1000
+_SIDE_BY_SIDE_PX = 880
 
 
 class RunPanel(QWidget):
@@ -54,13 +55,27 @@ class RunPanel(QWidget):
         self.down.addWidget(_panel(self.log, margin=6))
         self.down.setSizes([560, 150])
         self.down.setStretchFactor(0, 1)
+        self.curves.setMinimumSize(380, 400)
+        self.sheets.setMinimumSize(380, 260)
+        self.log.setMinimumHeight(110)
         for splitter in (self.across, self.down):
             splitter.setHandleWidth(8)
             splitter.setChildrenCollapsible(False)
-        layout = column(self.header, self.down, spacing=12)
+        area = QScrollArea(widgetResizable=True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setWidget(self.down)
+        self.down.setAutoFillBackground(False)
+        layout = column(self.header, area, spacing=12)
         layout.setStretch(1, 1)
         layout.setContentsMargins(16, 4, 16, 12)
         self.setLayout(layout)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Stand curves and sheets side by side where there is room."""
+        super().resizeEvent(event)
+        wide = event.size().width() >= _SIDE_BY_SIDE_PX
+        self.across.setOrientation(Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical)
 
     def _connect(self) -> None:
         training, header = self.training, self.header

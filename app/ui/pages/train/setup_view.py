@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
@@ -20,7 +20,7 @@ from app.ui.pages.train.images_step import ImagesStep
 from app.ui.pages.train.preset_step import PresetStep
 from app.ui.pages.train.start_step import StartStep
 from app.ui.texts import tr
-from app.ui.widgets.basics import column, label, row
+from app.ui.widgets.basics import ElidedLabel, column, label, row
 
 _WAIT_MS = 500
 """After the last change of folder or cropping, until the check begins."""
@@ -56,20 +56,24 @@ class SetupView(QWidget):
         right = _side(self.preset, self.device, self.start)
         self._columns = row(left, right, spacing=12)
         heading = label(tr("New training"), "title")
-        text = label(
-            tr("Fit a model to a folder of images of one kind of thing. No labels are needed."), "muted"
+        text = ElidedLabel(
+            tr("Fit a model to a folder of images of one kind of thing. No labels are needed.")
         )
+        text.setProperty("role", "muted")
         inside = QWidget()
         inside.setObjectName("page")
         inside.setMaximumWidth(1500)
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(16, 4, 16, 4)
         layout.setSpacing(4)
-        layout.addLayout(row(heading, 6, text, None, spacing=8))
+        head = row(heading, 6, text, spacing=8)
+        head.setStretch(2, 1)
+        layout.addLayout(head)
         layout.addSpacing(6)
         layout.addLayout(self._columns)
         self.area = QScrollArea(widgetResizable=True)
         self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.area.setWidget(inside)
         foot = row(self.start.why, self.start.measure, self.start.start, spacing=8)
         foot.setStretch(0, 1)
