@@ -15,6 +15,9 @@ from coordgan_core.errors import ShapeError
 
 Floats = npt.NDArray[np.float32]
 
+CANDIDATES = 9
+"""Pixels from which a place is looked for."""
+
 FAR = 2.0
 """Distance from the wanted place, in cells of the map, at which the certainty has fallen to exp(-1/2)."""
 
@@ -72,7 +75,10 @@ class Located:
         return Found((sampled[:2].T + beyond).astype(np.float32), np.clip(sampled[2], 0.0, 1.0))
 
     def find(self, places: npt.ArrayLike, certainty: npt.ArrayLike | None = None) -> Found:
-        """Return where canonical ``places [N, 2]`` lie in this image: the pixel nearest to each, refined.
+        """Return where canonical ``places [N, 2]`` lie in this image, between pixels.
+
+        Of the pixels nearest to a place the one from which a step comes closest: where a map is much
+        stretched, the nearest of all may lie beside the right cell.
 
         Args:
             places: As `places` of another image returns them.
@@ -80,8 +86,12 @@ class Located:
         """
         wanted = np.asarray(places, np.float32).reshape(-1, 2)
         distance = self._norms - 2 * wanted @ self._flat  # squared, without what is the same for all pixels
-        rows, columns = np.divmod(distance.argmin(1), self.width)
-        steps, rest = self._refined(wanted, rows, columns)
+        count = min(CANDIDATES, distance.shape[1])
+        nearest = np.argpartition(distance, count - 1, axis=1)[:, :count]
+        rows, columns = np.divmod(nearest.ravel(), self.width)
+        steps, rest = self._refined(wanted.repeat(count, axis=0), rows, columns)
+        best = rest.reshape(-1, count).argmin(1) + np.arange(len(wanted)) * count
+        rows, columns, steps, rest = rows[best], columns[best], steps[best], rest[best]
         x = (2 * (columns + steps[:, 0]) + 1) / self.width - 1
         y = (2 * (rows + steps[:, 1]) + 1) / self.height - 1
         cell = 2.0 / max(self.width, self.height)

@@ -7,6 +7,7 @@ images are kept for the next request; pixels are not.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,9 @@ Stream = Generator[Answer, None, Answer | None]
 Pixels = npt.NDArray[np.uint8]
 Source = Mapping[str, Any]
 """``{"path": file}`` for a real image, ``{"seed": n}`` for a drawn one."""
+
+Read = tuple[int, Pixels | CoordError]
+"""Number of an image, and its pixels or why it has none."""
 
 FRAME_PX = 128
 _READ_PX = 512  # networks of at most this side see images: what is larger is decoded smaller
@@ -90,20 +94,23 @@ class Explorer:
         self._able(request, predictor).require_maps(_name(request))
         side = _side(request)
         average = CanonicalAverage(FRAME_PX)
-        for index, pixels in _readable(request, "images", side):
-            if isinstance(pixels, CoordError):
-                yield _problem(index, pixels), {}
-                continue
-            analysis = predictor.analyse([pixels])[0]
-            colours = colour_map(resize_map(analysis.map[None], *pixels.shape[:2]))
-            average.add(to_tensor(pixels), analysis.map[None])
-            arrays = {
-                "image": pixels,
-                "colours": _pixels(colours)[0],
-                "map": analysis.map.numpy().astype(np.float16),
-                "reliability": analysis.reliability.numpy().astype(np.float16),
-            }
-            yield {"event": "map", "index": index}, arrays
+        step = _BATCH if predictor.device.type == "cpu" else predictor.batch
+        for part in _parts(_readable(request, "images", side), step):
+            found = iter(predictor.analyse([p for _, p in part if not isinstance(p, CoordError)]))
+            for index, pixels in part:
+                if isinstance(pixels, CoordError):
+                    yield _problem(index, pixels), {}
+                    continue
+                analysis = next(found)
+                colours = colour_map(resize_map(analysis.map[None], *pixels.shape[:2]))
+                average.add(to_tensor(pixels), analysis.map[None])
+                arrays = {
+                    "image": pixels,
+                    "colours": _pixels(colours)[0],
+                    "map": analysis.map.numpy(),
+                    "reliability": analysis.reliability.numpy().astype(np.float16),
+                }
+                yield {"event": "map", "index": index}, arrays
         picture, known = average.picture()
         frame = _pixels(canonical_frame(FRAME_PX)[None])[0]
         alpha = np.where(known.numpy(), 255, 0).astype(np.uint8)
@@ -325,12 +332,17 @@ def _pixels(images: Tensor) -> Pixels:
 # --- reading requests
 
 
-def _readable(request: Request, key: str, side: int) -> Iterator[tuple[int, Pixels | CoordError]]:
+def _readable(request: Request, key: str, side: int) -> Iterator[Read]:
     for index, source in enumerate(_sources(request, key)):
         try:
             yield index, read_image(Path(_path(source)), max_side=side)
         except CoordError as error:
             yield index, error
+
+
+def _parts(items: Iterator[Read], count: int) -> Iterator[list[Read]]:
+    while part := list(itertools.islice(items, count)):
+        yield part
 
 
 def _problem(index: int, error: Exception) -> dict[str, Any]:
