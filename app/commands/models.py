@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands import library
 from app.commands.catalogue import find_model, list_models, own_models_folder
 from app.commands.output import console, print_json, print_line
 from coordgan_core.config import to_dict
@@ -27,8 +28,10 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="List the models; `models show M` prints a model's card.")
     group.callback(invoke_without_command=True)(list_all)
+    group.command("list")(list_named)
     group.command("show")(show)
     group.command("export")(export)
+    library.register(group)
     app.add_typer(group, name="models")
 
 
@@ -53,6 +56,12 @@ def list_all(context: typer.Context, folder: Folder = None, as_json: Json = Fals
     else:
         for line in lines:
             print_line(_line(line))
+
+
+def list_named(context: typer.Context, folder: Folder = None, as_json: Json = False) -> None:
+    """List bundled models and your own."""
+    context.invoked_subcommand = None
+    list_all(context, folder, as_json)
 
 
 def show(
@@ -89,6 +98,9 @@ def export(
         Path | None, typer.Option(help="Images of its kind: choose on them the sizes it works at.")
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
+    strip: Annotated[
+        bool, typer.Option(help="Keep the sample strip in its card, which shows training images.")
+    ] = True,
 ) -> None:
     """Write a copy of a model with another card, other working sizes, or half the bytes."""
     from coordgan_core.snapshot import load_model, save_model
@@ -103,6 +115,7 @@ def export(
         "licence": licence,
         "research_use": research_use or None,
         "figures": _figures(figure),
+        "sample_strip": None if strip else "",
     }
     card = dataclasses.replace(info.card, **{key: value for key, value in given.items() if value is not None})
     network = load_model(source)
