@@ -15,6 +15,7 @@ from coordgan_core.errors import LabelError
 from coordgan_core.files import atomic_path
 
 _SNIFFED = 1 << 18
+_COPIED = 1 << 16
 
 
 def load(path: Path) -> Any:
@@ -136,7 +137,7 @@ class Spool:
         """Write the list to ``target``."""
         self._stream.seek(0)
         target.write(b"[")
-        shutil.copyfileobj(self._stream, target, 1 << 20)
+        shutil.copyfileobj(self._stream, target, _COPIED)
         target.write(b"\n]" if self.count else b"]")
 
     def close(self) -> None:

@@ -106,7 +106,7 @@ def parse(value: Any, shape: tuple[int, int], where: str) -> Counts:
     Raises:
         LabelError: Sizes differ, a count is negative or no number, or their sum is not the image.
     """
-    if not isinstance(value, dict) or list(value.get("size") or ()) != list(shape):
+    if not isinstance(value, dict) or value.get("size") != list(shape):
         size = value.get("size") if isinstance(value, dict) else value
         raise damaged(where, f"run lengths of size {size!r:.40} in an image of {list(shape)} (height, width)")
     given = value.get("counts")

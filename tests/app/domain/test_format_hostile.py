@@ -126,6 +126,7 @@ def counts(value: Any, size: tuple[int, ...] = (24, 32)) -> Callable[[Any], None
         (counts("0é"), "ASCII"),
         (counts("Z"), "cut off"),
         (counts([768], (24, 31)), "size"),
+        (coco(lambda a: a.update(segmentation={"size": 1e300, "counts": [768]})), "size"),
         (coco(lambda a: a.update(segmentation=[[1, 2, 3, 4]])), "three or more points"),
         (coco(lambda a: a.update(segmentation=[[1, 2, 3, 4, 5, 1e300]])), "finite"),
         (coco(lambda a: a.update(segmentation=[["1", 2, 3, 4, 5, 6]])), "no list of numbers"),
