@@ -31,6 +31,15 @@ Json = Annotated[bool, typer.Option("--json", help="Write events to stdout, one 
 Captions = Annotated[bool, typer.Option(help="Write names into sheets.")]
 
 
+_WORDS = {
+    "maps": "Mapping images",
+    "grid": "Rendering the grid",
+    "reconstruct": "Reconstructing",
+    "directions": "Reading images",
+    "walk": "Walking",
+}
+
+
 class Exploration:
     """A loaded model, what it is asked, and what is told about it.
 
@@ -67,14 +76,17 @@ class Exploration:
         work = self._explorer.run(Request(1, "explore", params=values))
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console(), disable=self.as_json) as bar:
-            task = bar.add_task(what, total=total)
+            task = bar.add_task(_WORDS[what], total=total)
             try:
                 while True:
                     try:
                         event = next(work)
                     except StopIteration as end:
                         return end.value or ({}, {})
-                    if event[0]["event"] not in ("head", "progress"):
+                    kind = event[0]["event"]
+                    if kind == "progress":
+                        bar.update(task, completed=event[0]["done"])
+                    elif kind != "head" and what != "directions":
                         bar.advance(task)
                     yield event
             finally:
