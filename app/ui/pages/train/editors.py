@@ -169,14 +169,13 @@ class FieldEditor(QWidget):
         return check
 
     def _make_choice(self) -> QWidget:
-        box = QComboBox()
-        for choice in self.info.choices:
-            box.addItem(choice.replace("-", " ").capitalize() if not choice[:1].isdigit() else choice, choice)
+        box, values = QComboBox(), self.info.choices  # numbers too, whatever their declared type
+        for value in values:
+            text = str(value)
+            box.addItem(text[:1].upper() + text[1:].replace("-", " "))
         box.setFixedWidth(_CONTROL_PX)
-        texts = self.info.choices
-        kind = type(self.info.default)
-        self._show = lambda value: box.setCurrentIndex(texts.index(str(value)) if str(value) in texts else -1)
-        box.currentIndexChanged.connect(lambda place: self._tell(kind(texts[place])))
+        self._show = lambda value: box.setCurrentIndex(values.index(value) if value in values else -1)
+        box.currentIndexChanged.connect(lambda place: self._tell(values[place]))
         return box
 
     def _make_choices(self) -> QWidget:

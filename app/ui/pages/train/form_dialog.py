@@ -27,6 +27,28 @@ _SHOWN = 60
 """Rows that a search shows; a longer list is no answer."""
 
 
+_GROUPS = {
+    "model": "Model",
+    "model.mapping": "Mapping networks",
+    "model.warp": "Warping network",
+    "model.patch": "Patch discriminator",
+    "train": "Training run",
+    "train.embedding": "Embedding: training",
+    "train.joint": "Joint training",
+    "train.gan": "Adversarial training",
+    "train.encoder": "Encoder: training",
+}
+
+
+def group_name(group: str) -> str:
+    """Return a short name of a group of fields."""
+    known = _GROUPS.get(group)
+    if known is not None:
+        return tr(known)
+    words = group.rpartition(".")[2].replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
 def matching(infos: tuple[FieldInfo, ...], query: str) -> list[FieldInfo]:
     """Return the fields in whose name, key or explanation every word occurs; names before explanations."""
     words = query.lower().split()
@@ -116,7 +138,7 @@ class FormDialog(Dialog):
         self.groups.clear()
         titles = {info.group: info for info in self._offered()}
         for group, info in titles.items():
-            item = QListWidgetItem(info.group_title.split(":")[0].split(";")[0].rstrip("."))
+            item = QListWidgetItem(group_name(group))
             item.setData(Qt.ItemDataRole.UserRole, group)
             item.setToolTip(info.group_title)
             item.setSizeHint(QSize(190, 34))

@@ -37,9 +37,9 @@ class TrainPage(Page):
     ) -> None:
         super().__init__(host)
         self.setObjectName("train")
-        settings = host.context.settings
-        self.training = training or TrainingService(settings.paths.data / "training", parent=self)
-        self.library = library or ModelLibrary(settings.paths.models, self._other_folders(), parent=self)
+        paths = host.context.settings.paths
+        self.training = training or TrainingService(paths.data / "training", paths.models, parent=self)
+        self._library = library
         self.worker = Worker(threads=2, parent=self)
         self.rail = Rail(self.training)
         self.setup = SetupView(self.training, self.worker)
@@ -63,6 +63,14 @@ class TrainPage(Page):
         self.training.failed.connect(self.show_problem)
         self.training.modelReady.connect(self._model_ready)
         self.training.find_devices()
+
+    @property
+    def library(self) -> ModelLibrary:
+        """The models; nothing is read before somebody asks."""
+        if self._library is None:
+            models = self.host.context.settings.paths.models
+            self._library = ModelLibrary(models, self._other_folders(), parent=self)
+        return self._library
 
     def _other_folders(self) -> tuple[Path, ...]:
         own = str(self.host.context.settings.get("engine.models_folder"))
@@ -118,7 +126,8 @@ class TrainPage(Page):
         self.models_view.show_model(path)
 
     def _model_ready(self, _run_id: str, path: Path) -> None:
-        self.library.refresh()
+        if self._models is not None:
+            self.library.refresh()
         self.host.say(tr("The model {name} is ready", name=path.stem))
 
     def show_problem(self, text: str) -> None:
@@ -193,5 +202,6 @@ class TrainPage(Page):
         if self._run is not None:
             self._run.detach()
         self.training.close()
-        self.library.close()
+        if self._library is not None:
+            self._library.close()
         self.worker.close()
