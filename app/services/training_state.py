@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.services.training_queue import Order, Queue, readable
 from app.services.training_values import RunState, RunView
+from app.services.translations import translated
 from coordgan_core.config import TrainConfig
 from coordgan_core.errors import CoordError
 from coordgan_core.training import locking
@@ -102,14 +103,16 @@ def _state(look: RunLook, order: Order | None) -> tuple[RunState, str]:
         return RunState.RUNNING, look.status.message
     if order is not None and order.state == "waiting":
         return RunState.QUEUED, ""
-    if order is not None and order.state == "started":
+    said = look.began and order is not None and look.changed >= order.started
+    ending = said and look.status.state in ("finished", "paused", "failed")  # its process is about to end
+    if order is not None and order.state == "started" and not ending:
         return RunState.STARTING, ""
     if not look.began:
         if order is not None and order.state == "held":
-            return RunState.PAUSED, order.message or "not started yet"
+            return RunState.PAUSED, order.message or translated("Not started yet.")
         return RunState.FAILED, order.message if order else ""
-    if look.status.state in ("running", "new"):
-        return RunState.INTERRUPTED, "its process ended without a word; it can be resumed"
+    if look.status.state in ("running", "new", "interrupted"):
+        return RunState.INTERRUPTED, translated("Its process ended without a word; it can be resumed.")
     return RunState(look.status.state), look.status.message
 
 
