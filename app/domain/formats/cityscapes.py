@@ -3,7 +3,7 @@
 Facts: ``*_gtFine_labelIds.png`` (8 bit), ``_color.png``, ``_instanceIds.png`` (16 bit: class times 1000 plus
 the number of the object, or the class alone for what is not counted), ``_polygons.json`` (later objects paint
 over earlier ones, corners are centres of pixels). Parts are not counted here. The class ids are the
-project's, with ``classes.json``; without it those of the data set are meant.
+project's, with ``classes.json``; without it the lines of ``label_colors.txt``, else those of the data set.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from app.domain.formats.base import (
     copy_image,
     split_of,
 )
+from app.domain.formats.color_png import read_label_colors
 from app.domain.formats.colors import distinct_colors, paint, write_picture
 from app.domain.formats.index_png import write_classes
 from app.domain.formats.outlines import centred, fill_centred, painted
@@ -42,6 +43,7 @@ from coordgan_core.labels import LabelClasses
 
 LABELS = "gtFine"
 IMAGES = "leftImg8bit"
+COLORS_FILE = "label_colors.txt"
 IDS = f"_{LABELS}_labelIds.png"
 POLYGONS = f"_{LABELS}_polygons.json"
 PARTS = (IDS, f"_{LABELS}_color.png", f"_{LABELS}_instanceIds.png", POLYGONS)
@@ -89,14 +91,20 @@ class Cityscapes(BaseFormat):
                 remedy=f"choose the folder that holds {LABELS}",
             )
         own = next((n for n in names if PurePosixPath(n).name == CLASSES_FILE), None)
-        classes = _own_classes(tree, own) if own else dict(enumerate(NAMES))
+        listed = next((n for n in names if PurePosixPath(n).name == COLORS_FILE), None)
+        if own:
+            classes = _own_classes(tree, own)
+        elif listed:
+            classes = dict(enumerate(name for name, _ in read_label_colors(tree.text(listed), listed)))
+        else:
+            classes = dict(enumerate(NAMES))
         numbers = {name: i for i, name in classes.items()} | {UNLABELLED: 0}
         if drawn:
             _add_drawn(tree, drawn.values(), numbers)
         items = [ImportItem(key, functools.partial(_load, tree, n)) for key, n in maps.items()]
         items += [ImportItem(key, functools.partial(_draw, tree, n, numbers)) for key, n in drawn.items()]
         named = {i: name for i, name in [*((i, n) for n, i in numbers.items()), *classes.items()] if i}
-        return Source(tuple(items), named, void=frozenset() if own else _VOID)
+        return Source(tuple(items), named, void=frozenset() if own or listed else _VOID)
 
     def files(
         self,

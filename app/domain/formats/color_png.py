@@ -1,7 +1,7 @@
 """Colour PNG: one RGB PNG an image in the colours of the classes, and a map from colours to names.
 
-Written with ``classes.json``; read with that, with ``labelmap.txt`` (``name:r,g,b``), or with
-``class_dict.csv`` (``name,r,g,b`` under a header line).
+Written with ``classes.json``; read with that, with ``labelmap.txt`` (``name:r,g,b``), ``label_colors.txt``
+(``r g b name``), or ``class_dict.csv`` (``name,r,g,b`` under a header line).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from app.domain.formats.base import (
 from app.domain.formats.colors import BLACK, distinct_colors, paint, recolored, unpaint, write_picture
 from app.domain.formats.index_png import write_classes
 from app.domain.formats.sources import Tree, open_tree, read_png, unreadable
-from app.domain.palette import Color
+from app.domain.palette import Color, to_color, voc_palette
 from coordgan_core.errors import LabelError
 from coordgan_core.labels import LabelClasses
 
-MAPS = (CLASSES_FILE, "labelmap.txt", "class_dict.csv")
+MAPS = (CLASSES_FILE, "labelmap.txt", "label_colors.txt", "class_dict.csv")
 
 
 class ColorPng(BaseFormat):
@@ -147,8 +147,8 @@ def read_map(tree: Tree, name: str) -> list[LabelClass]:
         except ValueError as error:
             raise unreadable(name, error) from error
     else:
-        pairs = read_label_map_text(text, name) if kind == "labelmap.txt" else _csv(text, name)
-        classes = numbered(pairs, name)
+        reader = {"labelmap.txt": read_label_map_text, "label_colors.txt": read_label_colors}.get(kind, _csv)
+        classes = numbered(reader(text, name), name)
     colors = [c.color for c in classes]
     if len(set(colors)) < len(colors):
         twice = next(c.name for i, c in enumerate(classes) if c.color in colors[:i])
@@ -182,13 +182,32 @@ def read_label_map_text(text: str, name: str) -> list[tuple[str, Color]]:
     Raises:
         LabelError: A line is malformed.
     """
-    pairs = []
+    pairs: list[tuple[str, Color]] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         fields = line.strip().split(":")
-        values = fields[1].split(",") if len(fields) > 1 else []
-        pairs.append((fields[0].strip(), _color(values, f"{name}, line {number}")))
+        if len(fields) > 1 and not fields[1].strip():  # no colour: that of VOC for this line
+            color = to_color(voc_palette()[len(pairs) % 256])
+        else:
+            color = _color(fields[1].split(",") if len(fields) > 1 else [], f"{name}, line {number}")
+        pairs.append((fields[0].strip(), color))
+    return pairs
+
+
+def read_label_colors(text: str, name: str) -> list[tuple[str, Color]]:
+    """Read the lines ``r g b name`` of a ``label_colors.txt``; lines without a colour have that of VOC.
+
+    Raises:
+        LabelError: A line is malformed.
+    """
+    pairs: list[tuple[str, Color]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        fields = line.split(maxsplit=3)
+        if len(fields) == 4 and fields[0].isdigit():
+            pairs.append((fields[3].strip(), _color(fields[:3], f"{name}, line {number}")))
+        elif line.strip():
+            pairs.append((line.strip(), to_color(voc_palette()[len(pairs) % 256])))
     return pairs
 
 

@@ -61,6 +61,8 @@ class PascalVoc(BaseFormat):
 
     def probe(self, path: Path) -> float:
         """Return how much ``path`` looks like this format, 0 to 1."""
+        if (path / "labelmap.txt").exists():  # CVAT's relative, in colours
+            return 0.5 if (path / CLASS_FOLDER).is_dir() else 0.0
         return (0.7 if (path / CLASS_FOLDER).is_dir() else 0.0) + (
             0.3 if (path / LIST_FOLDER).is_dir() else 0.0
         )

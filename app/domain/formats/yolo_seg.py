@@ -49,6 +49,7 @@ LABEL_FOLDER = "labels"
 SPLITS = ("train", "val", "test")
 HOLES = Choice("holes", "Holes", {"cut": "cut open: nothing is lost", "fill": "filled: simpler outlines"})
 Size = tuple[int, int]
+_BEYOND_PX = 2e-3
 
 
 class YoloSeg(BaseFormat):
@@ -171,8 +172,9 @@ def _outlines(labels: LabelMap, indices: dict[int, int], holes: str) -> Iterator
 
 
 def _line(index: int, ring: Ring, shape: tuple[int, ...]) -> str:
-    values = (ring / (shape[1], shape[0])).ravel()
-    return f"{index} {' '.join(f'{value:.7g}' for value in values)}\n"
+    # corners are whole pixels: readers that cut off decimals must not come out one below
+    values = np.minimum((ring + _BEYOND_PX) / (shape[1], shape[0]), 1.0).ravel()
+    return f"{index} {' '.join(f'{value:.8g}' for value in values)}\n"
 
 
 def _fill_lines(lines: list[tuple[int, Ring]], shape: tuple[int, ...], table: ClassTable) -> LabelMap:
