@@ -42,7 +42,7 @@ EXCLUDED_MODULES = (
     *("pytest", "_pytest", "hypothesis", "pluggy", "iniconfig", "xdist", "execnet"),
     # developers' tools
     *("mypy", "mypyc", "ruff", "grimp", "importlinter", "pip", "wheel", "build", "PyInstaller"),
-    *("setuptools", "pkg_resources", "_distutils_hack", "pydantic", "pydantic_core", "py_spy", "py"),
+    *("setuptools", "pkg_resources", "_distutils_hack", "py_spy", "py"),
     *("readline", "curses", "_curses", "rlcompleter"),  # for shells; the first is under the GPL
     *(
         "mpl_toolkits",
@@ -56,11 +56,11 @@ EXCLUDED_MODULES = (
         "jupyter",
     ),
     # what libraries use if it happens to be there
-    *("matplotlib", "pandas", "lpips", "torchvision", "yaml", "tqdm", "psutil", "optree", "torchgen"),
+    *("matplotlib", "pandas", "lpips", "torchvision", "yaml", "tqdm", "psutil", "optree"),
     *("requests", "urllib3", "certifi", "charset_normalizer", "pooch", "dask", "cupy", "numba"),
     # examples and the parts of libraries for other window systems, plots and shells
     *("pyqtgraph.examples", "pyqtgraph.opengl", "pyqtgraph.jupyter", "pyqtgraph.console", "OpenGL"),
-    *("PyQt5", "PyQt6", "PySide2", "sympy.plotting", "sympy.interactive"),
+    *("PyQt5", "PyQt6", "PySide2"),
     *("torch.utils.tensorboard", "torch.utils.benchmark", "tensorboard", "caffe2", "functorch.dim"),
 )
 

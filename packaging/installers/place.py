@@ -98,7 +98,7 @@ def _unpack(artefact: Path, folder: Path) -> Path:
     """Bring the artefact into ``folder`` and return its program."""
     name = artefact.name
     if artefact.is_dir():
-        shutil.copytree(artefact, folder, symlinks=True, copy_function=_link)
+        shutil.copytree(artefact, folder, symlinks=True)
         return _program_in(folder)
     folder.mkdir(parents=True)
     if name.endswith(".deb"):
@@ -147,15 +147,6 @@ def _copy_from_image(image: Path, folder: Path) -> None:
             shutil.copytree(app, folder / app.name, symlinks=True)
     finally:
         subprocess.run(["hdiutil", "detach", str(mount)], check=True)
-
-
-def _link(source: str, target: str) -> str:
-    """Link instead of copying a gigabyte; copy where the file systems differ."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target
 
 
 def make_read_only(folder: Path) -> None:
