@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.services.training_values import FieldInfo
+from app.services.translations import mark
 from app.ui.dialogs.base import Dialog
 from app.ui.pages.train.form import FieldRow, Fields
 from app.ui.texts import plural, tr
@@ -28,15 +29,15 @@ _SHOWN = 60
 
 
 _GROUPS = {
-    "model": "Model",
-    "model.mapping": "Mapping networks",
-    "model.warp": "Warping network",
-    "model.patch": "Patch discriminator",
-    "train": "Training run",
-    "train.embedding": "Embedding: training",
-    "train.joint": "Joint training",
-    "train.gan": "Adversarial training",
-    "train.encoder": "Encoder: training",
+    "model": mark("Model"),
+    "model.mapping": mark("Mapping networks"),
+    "model.warp": mark("Warping network"),
+    "model.patch": mark("Patch discriminator"),
+    "train": mark("Training run"),
+    "train.embedding": mark("Embedding: training"),
+    "train.joint": mark("Joint training"),
+    "train.gan": mark("Adversarial training"),
+    "train.encoder": mark("Encoder: training"),
 }
 
 

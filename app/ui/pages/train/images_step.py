@@ -8,6 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QDoubleSpinBox, QFileDialog, QRadioButton, QWidget
 
 from app.services.tasks import Task, Worker
+from app.services.translations import mark
 from app.ui.pages.train.crop_box import CropBox
 from app.ui.pages.train.draft import CROP_MODES, Draft
 from app.ui.pages.train.folder_images import first_images
@@ -16,10 +17,13 @@ from app.ui.texts import tr
 from app.ui.widgets.basics import ElidedLabel, Notice, button, column, icon_button, label, row
 
 _TITLES = {
-    "whole": ("Whole image", "Squeezed to a square; best when the images are alike already."),
-    "centre": ("Centre", "The largest square in the middle."),
-    "labels": ("Where the labels are", "A box around what you labelled, found again in the others."),
-    "box": ("A box you draw", "The same part of every image."),
+    "whole": (mark("Whole image"), mark("Squeezed to a square; best when the images are alike already.")),
+    "centre": (mark("Centre"), mark("The largest square in the middle.")),
+    "labels": (
+        mark("Where the labels are"),
+        mark("A box around what you labelled, found again in the others."),
+    ),
+    "box": (mark("A box you draw"), mark("The same part of every image.")),
 }
 
 

@@ -6,6 +6,7 @@ from PySide6.QtCore import QSize, Qt
 
 from app.services.model_library import ModelEntry
 from app.services.tasks import Worker
+from app.services.translations import mark
 from app.ui.pages.train.picture import Picture
 from app.ui.pages.train.words import images_text, size_text
 from app.ui.texts import tr
@@ -14,11 +15,11 @@ from app.ui.widgets.basics import Card, Notice, column, label, row
 _STRIP_PX = 64
 
 FIGURE_NAMES = {
-    "miou": "label IoU",
-    "foreground_iou": "IoU of parts",
-    "ece": "calibration error",
-    "equivariance": "equivariance",
-    "pck": "points found",
+    "miou": mark("label IoU"),
+    "foreground_iou": mark("IoU of parts"),
+    "ece": mark("calibration error"),
+    "equivariance": mark("equivariance"),
+    "pck": mark("points found"),
 }
 
 

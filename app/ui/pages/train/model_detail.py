@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLineEdit, QScrollArea, QWidg
 
 from app.services.model_library import ModelEntry
 from app.services.tasks import Worker
+from app.services.translations import mark
 from app.ui.pages.train.flow import FlowLayout
 from app.ui.pages.train.model_card import facts_of, figure_text, figure_title
 from app.ui.pages.train.picture import Picture
@@ -14,9 +15,9 @@ from app.ui.texts import tr
 from app.ui.widgets.basics import Notice, button, clear, column, label, row
 
 _EDITABLE = (
-    ("category", "Category", "what the images show"),
-    ("description", "Description", "what the model is good for"),
-    ("licence", "Licence", "terms of use"),
+    ("category", mark("Category"), mark("what the images show")),
+    ("description", mark("Description"), mark("what the model is good for")),
+    ("licence", mark("Licence"), mark("terms of use")),
 )
 
 

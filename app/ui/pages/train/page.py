@@ -47,6 +47,7 @@ class TrainPage(Page):
         self.views.addWidget(self.setup)
         self._run: RunPanel | None = None
         self._models: ModelsView | None = None
+        self._awaited = ""
         self.problem = Notice(level="bad")
         self.problem.add_button(button(tr("Dismiss"), self.problem.hide, kind="quiet"))
         self.problem.hide()
@@ -62,6 +63,7 @@ class TrainPage(Page):
         self.setup.started.connect(self._started)
         self.training.failed.connect(self.show_problem)
         self.training.modelReady.connect(self._model_ready)
+        self.training.runsChanged.connect(self._show_awaited)
         self.training.find_devices()
 
     @property
@@ -139,9 +141,14 @@ class TrainPage(Page):
         """List a run that lies elsewhere."""
         found = QFileDialog.getExistingDirectory(self, tr("Folder of a run"))
         if found:
-            run_id = self.training.add_folder(Path(found))
-            if run_id and self.training.run(run_id) is not None:
-                self._started(run_id)
+            self._awaited = self.training.add_folder(Path(found))
+            self._show_awaited()
+
+    def _show_awaited(self) -> None:
+        """Show a run that was added, as soon as it was looked at."""
+        if self._awaited and self.training.run(self._awaited) is not None:
+            awaited, self._awaited = self._awaited, ""
+            self._started(awaited)
 
     def ask_compare(self, first: str) -> None:
         """Compare two models on what is reviewed in the open project."""

@@ -7,18 +7,22 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QToolButton, QWidget
 
 from app.services.tasks import Worker
 from app.services.training_values import Sheet
+from app.services.translations import mark
 from app.ui.pages.train.picture import Picture
 from app.ui.pages.train.words import count_text, stage_text
 from app.ui.texts import tr
 from app.ui.widgets.basics import column, icon_button, label, row, slider
 
 KINDS: dict[str, tuple[str, str]] = {
-    "reconstruction": ("Reconstruction", "Images above, what the model makes of them below."),
-    "maps": ("Maps", "Same colour, same place in the canonical frame: alike parts should be coloured alike."),
-    "texture": ("Texture swap", "Each row one structure, each column one texture."),
-    "structure": ("Structure swap", "Each row one texture, structures varying."),
-    "labels": ("Labels", "The labels of your reference carried to five images."),
-    "all": ("All", "Everything the model can show at this stage."),
+    "reconstruction": (mark("Reconstruction"), mark("Images above, what the model makes of them below.")),
+    "maps": (
+        mark("Maps"),
+        mark("Same colour, same place in the canonical frame: alike parts should be coloured alike."),
+    ),
+    "texture": (mark("Texture swap"), mark("Each row one structure, each column one texture.")),
+    "structure": (mark("Structure swap"), mark("Each row one texture, structures varying.")),
+    "labels": (mark("Labels"), mark("The labels of your reference carried to five images.")),
+    "all": (mark("All"), mark("Everything the model can show at this stage.")),
 }
 
 

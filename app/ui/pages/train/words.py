@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from app.services.training_values import RunState, RunView
+from app.services.translations import mark
 from app.ui.texts import duration, plural, tr
 
 STATE_ICONS: dict[RunState, tuple[str, str]] = {
@@ -68,7 +69,12 @@ def state_text(view: RunView) -> str:
     return tr("Cannot be read")
 
 
-_STAGES = {"embedding": "Embedding", "joint": "Joint training", "gan": "Adversarial", "encoder": "Encoder"}
+_STAGES = {
+    "embedding": mark("Embedding"),
+    "joint": mark("Joint training"),
+    "gan": mark("Adversarial training"),
+    "encoder": mark("Encoder"),
+}
 
 
 def stage_text(stage: str) -> str:
