@@ -65,8 +65,10 @@ def match(
     matched: dict[int, ImportItem] = {}
     extra, twice = [], []
     for item in items:
-        key = item.key.casefold()
-        found = [exact[key]] if key in exact else by_key.get(key) or by_key.get(PurePosixPath(key).name, [])
+        keys = [key.casefold() for key in (item.image, item.key) if key]
+        whole = next((exact[key] for key in keys if key in exact), None)
+        parts = (p for key in keys for p in (key, PurePosixPath(key).name) if p in by_key)
+        found = by_key.get(next(parts, ""), []) if whole is None else [whole]
         if not found:
             extra.append(item.key)
         elif len(found) > 1 or found[0] in matched:

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from app.domain.classes import AddClass, ClassTable, ReorderClasses, table_from_names
-from app.domain.formats import FORMATS
+from app.domain.classes import AddClass, ClassTable, ImportClasses, ReorderClasses, table_from_names
+from app.domain.edits import Edit
+from app.domain.formats import FORMATS, export, import_labels, import_report
 from app.domain.formats.base import ExportItem, ExportOptions, Source
+from app.domain.project import Commit, Project
 
 GOLDEN = Path(__file__).parent / "golden"
 EARS = table_from_names(["body", "ear"])
@@ -226,6 +229,41 @@ def test_train_and_validation_files_are_one_source(tmp_path: Path) -> None:
     source = FORMATS["coco"].read(tmp_path / "all")
     found = {item.key: source.names[int(item.load()[0, 0])] for item in source.items}
     assert found == {"train": "body", "val": "ear"}
+
+
+@pytest.mark.parametrize("name", ["coco", "coco-panoptic", "labelme", "x-anylabeling", "label-studio"])
+def test_images_of_one_stem_and_in_folders_are_found_again_in_a_project(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    for path in ("a.jpg", "a.png", "sub/a.png", "sub/b c.png"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (6, 4)).save(folder / path)
+    with Project.create(folder) as project:
+        list(project.scan())
+        list(project.change_classes(ImportClasses(("body", "ear", "tip", "tail"))))
+        ids = [int(i) for i in project.ids()]
+        maps = {i: np.full((4, 6), n, np.uint8) for n, i in enumerate(ids, 1)}
+        for i, labels in maps.items():
+            edit = Edit.between(project.labels(i), labels)
+            project.commit([Commit(project.store.next_sequence(), i, "do", "Test", edit)])
+        list(export(project, ids, name, tmp_path / "out"))
+        report = import_report(project, name, tmp_path / "out")
+        assert sorted(report.matched) == ids
+        events = list(import_labels(project, name, tmp_path / "out", report.mapping, overwrite=True))
+        assert [e.error for e in events] == [""] * 4
+        assert all(np.array_equal(project.labels(i), labels) for i, labels in maps.items())
+
+
+def test_a_project_keeps_what_labelme_files_carried(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (32, 24)).save(tmp_path / "images/cat.png")
+    with Project.create(tmp_path / "images") as project:
+        list(project.scan())
+        list(import_labels(project, "labelme", GOLDEN / "labelme"))
+        list(export(project, [int(i) for i in project.ids()], "labelme", tmp_path / "out"))
+    before = json.loads((GOLDEN / "labelme/cat.json").read_text())
+    after = json.loads((tmp_path / "out/cat.json").read_text())
+    assert after["shapes"] == before["shapes"]
+    assert after["reviewer"] == "Ada"
 
 
 def many(count: int, seen: list[int]) -> Iterator[ExportItem]:
