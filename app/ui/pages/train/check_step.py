@@ -169,7 +169,7 @@ def _advice_row(advice: Advice) -> QWidget:
     name, token = _LEVELS.get(advice.level, _LEVELS["hint"])
     picture = label()
     picture.setPixmap(icon(name, token).pixmap(18, 18))
-    text = label(advice.text, wrap=True)
+    text = label(advice.text[:1].upper() + advice.text[1:], wrap=True)
     made = QWidget()
     layout = row(picture, text, spacing=10)
     layout.setStretch(1, 1)

@@ -52,7 +52,7 @@ class DeviceStep(StepCard):
 
     def _facts(self, device: DeviceInfo) -> str:
         parts = [device.text] if device.text else []
-        if device.total_bytes:
+        if device.total_bytes and not device.text:
             free, total = size_text(device.free_bytes), size_text(device.total_bytes)
             parts.append(tr("{free} of {total} free", free=free, total=total))
         waiting = sum(view.device == device.id and view.place > 0 for view in self._training.runs())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout
+from PySide6.QtWidgets import QVBoxLayout
 
 from app.services.training import TrainingService
 from app.services.training_values import PresetInfo
@@ -12,31 +12,26 @@ from app.ui.pages.train.step import StepCard
 from app.ui.texts import plural, tr
 from app.ui.widgets.basics import Card, Notice, button, clear, column, label, row
 
-_INLINE = 6
-"""Usual settings that stand on the page itself."""
+_INLINE = ("train.minutes", "train.batch", "train.mirror")
+"""Settings that stand on the page itself, where the preset has them."""
 
 
 class PresetCard(Card):
-    """One preset."""
+    """One preset in a line."""
 
     def __init__(self, info: PresetInfo) -> None:
         self.info = info
-        self.fits = label(tr("fits these images"), "good")
-        self.fits.hide()
-        head = row(label(info.title, "section"), None, self.fits, spacing=8)
         facts = [f"{info.resolution} px"]
         if info.minutes:
             facts.append(tr("{n} min", n=f"{info.minutes:g}"))
-        super().__init__(
-            column(
-                head,
-                label("  ·  ".join(facts), "faint"),
-                label(info.text, "muted", wrap=True),
-                None,
-                spacing=2,
-            ),
-            hoverable=True,
-        )
+        self.fits = label(tr("fits these images"), "good")
+        self.fits.hide()
+        name = label(info.title, "section")
+        name.setMinimumWidth(84)
+        line = row(name, label("  ·  ".join(facts), "muted"), None, self.fits, spacing=12)
+        super().__init__(line, hoverable=True)
+        line.setContentsMargins(14, 7, 14, 7)
+        self.setToolTip(info.text)
         self.setAccessibleName(f"{info.title}: {info.text}")
 
 
@@ -47,13 +42,13 @@ class PresetStep(StepCard):
         self._draft, self._training = draft, training
         self.fields = Fields(draft)
         self.cards: dict[str, PresetCard] = {}
-        grid = QGridLayout()
-        grid.setSpacing(8)
-        for place, info in enumerate(training.presets()):
+        presets = column(spacing=4)
+        for info in training.presets():
             card = PresetCard(info)
             card.clicked.connect(lambda name=info.name: draft.choose_preset(name))
-            grid.addWidget(card, place // 2, place % 2)
+            presets.addWidget(card)
             self.cards[info.name] = card
+        self.explained = label("", "muted", wrap=True)
         self._rows = QVBoxLayout()
         self._rows.setSpacing(2)
         self.changed_text = label("", "muted")
@@ -62,7 +57,11 @@ class PresetStep(StepCard):
         self.problem = Notice(level="bad")
         self.problem.hide()
         foot = row(self.changed_text, None, self.reset, self.all)
-        super().__init__(3, tr("What is trained"), column(grid, self._rows, self.problem, foot, spacing=12))
+        super().__init__(
+            3,
+            tr("What is trained"),
+            column(presets, self.explained, self._rows, self.problem, foot, spacing=12),
+        )
         self._shown_preset = ""
         self.fields.changed.connect(lambda _key: self._take())
         draft.trainingChanged.connect(self.refresh)
@@ -84,13 +83,15 @@ class PresetStep(StepCard):
             infos = tuple(i for i in self._training.fields(now.preset) if i.group != CROP_GROUP)
             self.fields.take(infos, now.changes)
             clear(self._rows)
-            inline = [info for info in infos if info.basic and info.used][:_INLINE]
+            inline = [info for key in _INLINE for info in infos if info.key == key]
             for info in inline:
                 self._rows.addWidget(FieldRow(self.fields, info, compact=True))
         elif now.changes != self.fields.changes:
             self.fields.take(self.fields.infos, now.changes)
         for name, card in self.cards.items():
             card.set_selected(name == now.preset)
+            if name == now.preset:
+                self.explained.setText(card.info.text)
         self._check()
 
     def recommend(self, preset: str) -> None:

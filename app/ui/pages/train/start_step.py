@@ -10,7 +10,7 @@ from app.ui.pages.train.draft import Draft
 from app.ui.pages.train.step import StepCard
 from app.ui.pages.train.words import count_text, size_text, stage_text
 from app.ui.texts import duration, plural, tr
-from app.ui.widgets.basics import Notice, button, clear, column, label, row, set_role
+from app.ui.widgets.basics import Notice, button, clear, column, label, row
 
 
 def estimate_figures(found: Estimate) -> list[tuple[str, str, bool]]:
@@ -38,6 +38,7 @@ class StartStep(StepCard):
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self.estimate: Estimate | None = None
+        self._waiting, self._reason = 0, ""
         self.bar = QProgressBar()
         self.bar.setRange(0, 0)
         self.bar.setTextVisible(False)
@@ -141,6 +142,7 @@ class StartStep(StepCard):
             self.problem.show_text("\n".join(found.warnings), "warn")
             shown.append(self.problem)
         self._only(*shown)
+        self._show_why()
         self.set_state("done", tr("about {time}", time=duration(found.seconds)))
 
     def allow(self, reason: str, waiting: int) -> None:
@@ -148,17 +150,20 @@ class StartStep(StepCard):
         self.start.setEnabled(not reason)
         self.measure.setEnabled(not reason)
         self.start.setText(" " + (tr("Add to the queue") if waiting else tr("Start training")))
-        set_role(self.why, "muted")
-        self.why.setText(
-            reason
-            or (
-                plural(
-                    waiting, "{n} run is before it on this device.", "{n} runs are before it on this device."
-                )
-                if waiting
-                else ""
+        self._waiting, self._reason = waiting, reason
+        self._show_why()
+
+    def _show_why(self) -> None:
+        """Say beside the buttons what is missing, or what it will take and what is before it."""
+        parts = []
+        if self.estimate is not None:
+            parts += [f"{value} {name}" for value, name, _ in estimate_figures(self.estimate)]
+        if self._waiting:
+            text = plural(
+                self._waiting, "{n} run is before it on this device", "{n} runs are before it on this device"
             )
-        )
+            parts.append(text)
+        self.why.setText(self._reason or "  ·  ".join(parts))
 
 
 def _figure(value: str, name: str, *, too_much: bool) -> QWidget:
