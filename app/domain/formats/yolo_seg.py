@@ -2,7 +2,8 @@
 
 Facts: ``labels/<split>/<stem>.txt``, lines ``class x1 y1 x2 y2 ...`` with corners from 0 to 1 of width and
 height, at least three; classes count from 0. A line has no holes and one piece: here a hole is joined to the
-outline by a cut of no width. Sizes are not stored; they come from the image.
+outline by a cut of no width, and outlines run so that readers that cut decimals and draw the border, as
+Ultralytics does, fill the same pixels (`polygons`). Sizes are not stored; they come from the image.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from app.domain.classes import ClassTable
 from app.domain.edits import LabelMap
+from app.domain.formats import polygons
 from app.domain.formats.base import (
     NO_IMAGES,
     BaseFormat,
@@ -30,7 +32,7 @@ from app.domain.formats.base import (
     present,
     split_of,
 )
-from app.domain.formats.outlines import Piece, Ring, area, bridged, fill, trace
+from app.domain.formats.outlines import Ring, area, fill, trace
 from app.domain.formats.sources import (
     IMAGE_ENDINGS,
     Tree,
@@ -49,7 +51,6 @@ LABEL_FOLDER = "labels"
 SPLITS = ("train", "val", "test")
 HOLES = Choice("holes", "Holes", {"cut": "cut open: nothing is lost", "fill": "filled: simpler outlines"})
 Size = tuple[int, int]
-_BEYOND_PX = 2e-3
 
 
 class YoloSeg(BaseFormat):
@@ -64,9 +65,7 @@ class YoloSeg(BaseFormat):
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what readers of this format make of holes, and of outlines."""
         del table
-        found = [
-            "programs that fill outlines with their border, as Ultralytics does, widen parts by half a pixel"
-        ]
+        found = ["programs that round corners, as supervision does, add up to a pixel to the right and below"]
         if HOLES.of(options) == "fill":
             found.append("holes are filled: smaller parts in them stay, background in them is lost")
         return found
@@ -161,19 +160,19 @@ def _indices(table: ClassTable) -> dict[int, int]:
 
 def _outlines(labels: LabelMap, indices: dict[int, int], holes: str) -> Iterator[tuple[int, Ring]]:
     """Yield number and outline of all pieces; with filled holes the larger ones first."""
-    found: list[tuple[int, Piece]] = []
-    for class_id in present(labels):
-        if class_id in indices:
-            found += [(indices[class_id], piece) for piece in trace(labels == class_id)]
-    if holes == "fill":
-        found.sort(key=lambda each: -area(each[1].outer))
-    for index, piece in found:
-        yield index, piece.outer if holes == "fill" else bridged(piece)
+    classes = [class_id for class_id in present(labels) if class_id in indices]
+    if holes == "cut":
+        for class_id in classes:
+            yield from ((indices[class_id], ring) for ring in polygons.trace(labels == class_id))
+        return
+    found = [(indices[class_id], piece.outer) for class_id in classes for piece in trace(labels == class_id)]
+    for index, outer in sorted(found, key=lambda each: -area(each[1])):
+        filled = fill([outer], (labels.shape[0], labels.shape[1]))
+        yield from ((index, ring) for ring in polygons.trace(filled))
 
 
 def _line(index: int, ring: Ring, shape: tuple[int, ...]) -> str:
-    # corners are whole pixels: readers that cut off decimals must not come out one below
-    values = np.minimum((ring + _BEYOND_PX) / (shape[1], shape[0]), 1.0).ravel()
+    values = (ring / (shape[1], shape[0])).ravel()
     return f"{index} {' '.join(f'{value:.8g}' for value in values)}\n"
 
 
