@@ -42,6 +42,7 @@ from app.domain.storage.database import Database
 from app.domain.storage.index import ImageIndex, ImageRow, Sort
 from app.domain.storage.label_store import Commit, LabelStore
 from app.domain.storage.lock import ProjectLock
+from app.domain.storage.soundness import unsound
 from coordgan_core.errors import CoordError, DataError, LabelError
 from coordgan_core.files import write_json
 from coordgan_core.labels import LabelClasses
@@ -93,12 +94,12 @@ class Project:
             self.read_only_reason = why_not_ours(self._lock, folder)
         try:
             self.database = Database(folder / DATABASE, read_only=self.read_only)
+            if problem := unsound(self.database):
+                raise damaged(problem)
             self.index = ImageIndex(self.database)
             self.store = LabelStore(self.database, folder, lambda: self.classes.palette())
             self.batches = Batches(self.database, self.store)
             self._classes = self._load_classes()
-            if self.index.leads_outside():
-                raise damaged("an image that lies outside of its folder")
             if not self.read_only:
                 self._recover()
         except BaseException:

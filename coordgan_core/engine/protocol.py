@@ -9,7 +9,6 @@ the receiver has released it. Standard library and numpy.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 import sys
@@ -263,7 +262,7 @@ def _unpacked(spec: Any) -> tuple[Array, str]:
     try:
         expander = zlib.decompressobj()
         raw = expander.decompress(base64.b64decode(str(spec.get("zlib", "")), validate=True), nbytes + 1)
-    except (zlib.error, binascii.Error) as error:
+    except (zlib.error, ValueError) as error:
         raise ProtocolError("a damaged array") from error
     if len(raw) != nbytes:
         raise ProtocolError(f"an array of {len(raw)} instead of {nbytes} bytes")

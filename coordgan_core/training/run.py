@@ -135,6 +135,13 @@ class RunFolder:
                 expected=f"run format {FORMAT}, which version {__version__} reads",
                 remedy="resume it with the version of the program that wrote it, or update the program",
             )
+        paths = [document.get("images"), document.get("labels") or "", document.get("start") or ""]
+        if not isinstance(document.get("config"), dict) or not all(isinstance(each, str) for each in paths):
+            raise CheckpointError(
+                f"{path / 'config.json'} lacks the configuration or the folder of images",
+                expected="what this program has written",
+                remedy="restore it, or begin another training",
+            )
         settings = RunSettings(
             config=from_dict(Config, document["config"]),
             images=str(document["images"]),
@@ -190,7 +197,10 @@ class RunFolder:
 
     def plan(self) -> dict[str, int]:
         """Return the lengths of stages that were fixed from the time budget: {stage: images}."""
-        return {str(name): int(nimg) for name, nimg in self._plan().get("total_nimg", {}).items()}
+        plan = self._plan().get("total_nimg", {})
+        if not isinstance(plan, dict) or not all(type(n) is int and n >= 0 for n in plan.values()):
+            raise _bad_plan(self.path, "lengths of stages that are no whole numbers")
+        return plan
 
     def write_plan(self, total_nimg: Mapping[str, int]) -> None:
         """Fix the lengths of stages."""
@@ -199,7 +209,12 @@ class RunFolder:
     def budget(self) -> Budget | None:
         """Return the time budget that was given after the start, None where there is only the first one."""
         raised = self._plan().get("budget")
-        return None if raised is None else Budget(float(raised["sec"]), float(raised["limit_sec"]))
+        if raised is None:
+            return None
+        try:
+            return Budget(float(raised["sec"]), float(raised["limit_sec"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _bad_plan(self.path, "a time budget that is none") from error
 
     def write_budget(self, budget: Budget) -> None:
         """Give the training another time budget."""
@@ -207,7 +222,12 @@ class RunFolder:
 
     def _plan(self) -> dict[str, Any]:
         path = self.path / "plan.json"
-        plan: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        try:
+            plan = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise _bad_plan(self.path, str(error)) from error
+        if not isinstance(plan, dict):
+            raise _bad_plan(self.path, "no JSON object")
         return plan
 
     @contextlib.contextmanager
@@ -252,7 +272,10 @@ class RunFolder:
             values = json.loads((self.path / "status.json").read_text())
             known = {f.name for f in dataclasses.fields(RunStatus)}
             status = RunStatus(**{name: value for name, value in values.items() if name in known})
-        except (FileNotFoundError, ValueError, TypeError):
+            for each in dataclasses.fields(RunStatus):
+                if not isinstance(getattr(status, each.name), _STATUS_TYPES[each.type]):
+                    raise TypeError(each.name)
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             status = RunStatus("new")
         if status.state == "running" and not locking.is_held(self.path / "lock"):
             return dataclasses.replace(status, state="interrupted")
@@ -275,6 +298,22 @@ class RunFolder:
             (self.path / "lock").unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # something else lies there
             self.path.rmdir()
+
+
+_STATUS_TYPES: dict[Any, tuple[type, ...]] = {
+    "State": (str,),
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+}
+
+
+def _bad_plan(path: Path, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path / 'plan.json'} is damaged ({what})",
+        expected="what this program has written",
+        remedy="delete it: the lengths of stages are then those of config.json",
+    )
 
 
 def _absolute(path: str | None) -> str | None:
@@ -302,7 +341,7 @@ def _read_document(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} holds no training", expected="a run folder with a config.json", remedy=remedy
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path / 'config.json'} cannot be read ({error})", expected="JSON", remedy=remedy
         ) from error

@@ -1,4 +1,4 @@
-"""Work on many images at once, told image by image: propagation, import, export, merges, new and old projects.
+"""Work on many images at once, told image by image: propagation, import, export, merges, new projects.
 
 Before each batch ``plan`` tells what every image will hold, ``did`` that an image is done, ``over`` the end.
 """

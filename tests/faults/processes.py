@@ -1,4 +1,4 @@
-"""Processes that are made to be killed: forked from one that has loaded everything, so that each starts soon."""
+"""Processes that are made to be killed, forked from one that has loaded everything: each starts at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session that paints, undoes, changes images and statuses without end, telling each step before and after."""
+"""A session that paints, undoes, changes images and statuses without end, and tells each step."""
 
 from __future__ import annotations
 

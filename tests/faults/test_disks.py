@@ -296,7 +296,7 @@ def test_a_clock_that_runs_backwards_changes_no_order(
 
 
 def test_a_cut_of_power_within_the_last_write_leaves_a_whole_beginning(tmp_path: Path) -> None:
-    """SQLite's journal, cut at any byte: the project opens, and holds strokes 0 to some n and nothing else."""
+    """SQLite's journal, cut at any byte: the project opens, and holds strokes 0 to some n."""
     folder = make_project(tmp_path)
     with Project.open(folder) as project:
         image = int(project.ids()[0])

@@ -1,4 +1,4 @@
-"""A short campaign, and that its judge notices what it is there for. The long one: ``python -m tests.faults``."""
+"""A short campaign; and its judge notices what it is there for. The long one: ``python -m tests.faults``."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def config() -> object:
             "model.embedding": EmbeddingConfig(dim=4, channels=(4, 8), input_px=32, prototype_px=8),
             "train.stages": ("embedding",),
             "train.embedding.total_nimg": TOTAL_NIMG,
-            "train.embedding.queries": 4,
+            "train.embedding.queries": 8,
             "train.snapshot_nimg": 80,
             "train.checkpoint_sec": 1.0,
             "train.batch": 2,

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.edits import LabelMap
+from app.domain.status import Origin, Status
+from app.domain.storage.label_store import STATE_COLUMNS
 from coordgan_core.errors import DataError
 
 
@@ -73,8 +75,29 @@ def loaded(text: str) -> Any:
     """Return what a column of JSON holds."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise damaged(str(error)) from error
+
+
+def other_state(text: str) -> dict[str, Any]:
+    """Return the columns of an image's other state; they become part of a statement, so no others are taken."""
+    state = loaded(text)
+    if not isinstance(state, dict) or not set(STATE_COLUMNS) <= set(state) <= {
+        *STATE_COLUMNS,
+        "class_scores",
+    }:
+        raise damaged("the other state of an image")
+    scores = state.get("class_scores", {})
+    whole = [state[name] for name in ("has_labels", "history_from", "depth")]
+    if (
+        not all(isinstance(value, int) and value >= 0 for value in whole)
+        or not isinstance(scores, dict)
+        or not all(c.isdigit() and isinstance(s, int | float) for c, s in scores.items())
+        or state["status"] not in set(Status)
+        or state["origin"] not in set(Origin)
+    ):
+        raise damaged("the other state of an image")
+    return state
 
 
 def damaged(what: str) -> DataError:

@@ -29,6 +29,7 @@ from app.domain.storage.batch_rows import (
     expect,
     loaded,
     machine_base,
+    other_state,
     set_class_scores,
     set_machine_base,
     turn_over,
@@ -345,7 +346,7 @@ class Batches:
             "WHERE batch_id = ? AND image_id = ?",
             (batch, image_id),
         ).fetchone()
-        replaces, labels, base, other = bool(item[0]), item[1], item[2], loaded(item[3])
+        replaces, labels, base, other = bool(item[0]), item[1], item[2], other_state(item[3])
         present = state_of(connection, image_id)
         if loaded(item[4]) != [present["status"], present["history_from"], present["depth"]]:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -237,13 +236,6 @@ class ImageIndex:
                 )
                 added, changed = added + len(new), changed + len(other)
         return added, changed
-
-    def leads_outside(self) -> bool:
-        """Return whether a path leaves the images folder: label maps are written under the same name."""
-        outside = ["path GLOB '/*'", "'/' || path || '/' GLOB '*/../*'"]
-        if os.name == "nt":
-            outside += [r"path GLOB '*\*'", "path GLOB '*:*'"]
-        return self._db.one(f"SELECT 1 FROM images WHERE {' OR '.join(outside)} LIMIT 1") is not None
 
     def mark_missing(self, seen: set[str]) -> int:
         """Mark all images that a whole scan did not see as missing; return how many newly are."""

@@ -1,0 +1,54 @@
+"""A short campaign of every target; it notices crashes and hangs. The long one: ``python -m tests.fuzz``."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.processes import Tell
+from tests.fuzz import campaign, worker
+
+pytestmark = pytest.mark.skipif(
+    "forkserver" not in multiprocessing.get_all_start_methods(), reason="limits of memory are of POSIX"
+)
+INPUTS = 5
+
+
+@pytest.mark.parametrize("target", sorted(worker.TARGETS))
+def test_spoilt_input_is_read_or_refused_with_a_clear_error(tmp_path: Path, target: str) -> None:
+    chance = random.SystemRandom()
+    for _ in range(INPUTS * worker.SHARES.get(target, 1)):
+        seed = chance.randrange(1 << 40)
+        try:
+            worker.feed(target, tmp_path, seed)
+        except Exception as error:
+            raise AssertionError(f'python -m tests.fuzz --only "{target}" --seed {seed}: {error}') from error
+
+
+KNOWN = [("run", 518881994277), ("database", 937731102429), ("message", 197119557627)]
+
+
+@pytest.mark.parametrize(("target", "seed"), KNOWN)
+def test_what_was_found_once_stays_mended(tmp_path: Path, target: str, seed: int) -> None:
+    worker.feed(target, tmp_path, seed)
+
+
+def bad_worker(tell: Tell, place: Path, seed: int) -> None:
+    """Crash, then die, then hang: the first, second and third worker of a campaign."""
+    tell("feed", "image", 1)
+    if seed == 0:
+        tell("crash", "ValueError: x", "")
+        os._exit(9)
+    time.sleep(60)
+
+
+def test_the_campaign_counts_crashes_deaths_and_hangs(tmp_path: Path) -> None:
+    report = campaign.run(tmp_path, seconds=6.0, hang_sec=1.5, worker="tests.fuzz.test_fuzz:bad_worker")
+    assert report.crashes == 2, "one foreign exception, one process that died"
+    assert report.hangs >= 1
+    assert report.inputs == 1
