@@ -70,9 +70,10 @@ def import_model(
     as_json: Json = False,
 ) -> None:
     """Check a model file completely and copy it to your models."""
-    from coordgan_core.snapshot import load_model
+    from coordgan_core.snapshot import inspect, load_model
 
-    load_model(file)  # kind, version, shapes against its configuration, finite weights; runs nothing of it
+    inspect(file)  # kind, version, sound header: what is no model is refused before PyTorch is loaded
+    load_model(file)  # shapes against its configuration, finite weights; runs nothing of it
     path = model_files.take_in(file, folder or own_models_folder())
     _say({"imported": str(path)}, f"{path.stem} is one of your models now: {path}", as_json=as_json)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from coordgan_core import config as configuration
 from coordgan_core.config import Config
 from coordgan_core.data import crop
+from coordgan_core.data.check import LEAST_IMAGES
 from coordgan_core.data.images import list_images
 from coordgan_core.data.pairs import all_pairs
 from coordgan_core.errors import ConfigError, CoordError, DataError
@@ -145,7 +146,7 @@ def image_source(
         progress: Called with (images done, images in all).
 
     Raises:
-        DataError: There are no readable images.
+        DataError: There are no readable images, or fewer than can be trained on.
     """
     from coordgan_core.data.sampler import ImageSource
 
@@ -162,7 +163,7 @@ def image_source(
     own = None
     if cut.mode == "labels" and settings.labels is not None:
         own = crop.label_boxes(all_pairs(folder, Path(settings.labels)), margin=cut.margin)
-    return ImageSource.from_paths(
+    source = ImageSource.from_paths(
         paths,
         settings.config.model.resolution,
         boxes=crop.training_boxes(cut, paths, own),
@@ -171,6 +172,13 @@ def image_source(
         on_skip=on_skip,
         progress=progress,
     )
+    if len(source) < LEAST_IMAGES:
+        raise DataError(
+            f"{folder} holds {len(source)} readable images",
+            expected=f"at least {LEAST_IMAGES} to train on",
+            remedy="add images; from 100 on models become useful",
+        )
+    return source
 
 
 def _quality(
