@@ -207,7 +207,9 @@ def _walk(
             row = [Panel(caption=f"{kind} {number + 1}, {100 * share:.0f} %")]
             for data, arrays in work.ask("walk", len(_STEPS), **params):
                 if data["event"] == "step":
-                    row.append(Panel(arrays["image"], f"{_STEPS[data['index']]:+g} sigma"))
+                    row.append(
+                        Panel(arrays["image"], f"{_STEPS[data['index']]:+g} sigma".replace("+0 sigma", "0"))
+                    )
             rows.append(row)
             work.tell("direction", kind=kind, number=number + 1, share=round(share, 4))
     write_sheet(out, draw_panels(rows, captions=captions))

@@ -136,7 +136,6 @@ def test_dropped_pictures_become_textures_and_a_broken_one_costs_its_column_only
     art = write_images(tmp_path / "art", 2)
     (tmp_path / "art/broken.png").write_bytes(b"no picture")
     (tmp_path / "art/note.txt").write_text("no picture either")
-    tray = next(t for t in view.findChildren(Tray) if t.sources is opened.page.art)
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(tmp_path / "art"))])
     drop = QDropEvent(
@@ -146,7 +145,7 @@ def test_dropped_pictures_become_textures_and_a_broken_one_costs_its_column_only
         Qt.MouseButton.LeftButton,
         Qt.KeyboardModifier.NoModifier,
     )
-    tray.dropEvent(drop)
+    view.dropEvent(drop)  # anywhere on the view
     opened.wait(lambda: len(opened.page.art) == 3)
     opened.wait(lambda: not view.asker.is_busy)
     heads = view.board_view.board.rows[0][1:]
@@ -379,7 +378,8 @@ def test_resting_on_a_render_enlarges_it_and_names_its_parts(opened: Tab) -> Non
     send_mouse(surface, QEvent.Type.MouseMove, place.center(), Qt.MouseButton.NoButton)
     opened.wait(lambda: surface._loupe.isVisible())
     rows, columns = opened.page.structures.items, opened.page.textures.items
-    assert tile.detail == f"structure: {rows[0].title}\ntexture: {columns[1].title}"
+    assert [name for _, name in tile.parts] == [f"structure\n{rows[0].title}", f"texture\n{columns[1].title}"]
+    assert all(image is not None for image, _ in tile.parts)
     opened.page.show_view("maps")
     opened.wait(lambda: not surface._loupe.isVisible())
 

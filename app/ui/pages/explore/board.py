@@ -22,6 +22,7 @@ SAVED_CELL_PX = 192
 UNSURE = 0.25
 """Certainty below which a mark is an open, dotted ring."""
 _MAX_SAVED_PX = 16_000
+_MOST_SCALED = 900
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Tile:
         is_head: Stands for a whole row or column.
         marks: Points on it.
         detail: What the loupe says about it.
+        parts: What it is made of, shown below it in the loupe: pictures and their names.
         is_chosen: Framed.
     """
 
@@ -62,6 +64,7 @@ class Tile:
     marks: tuple[Mark, ...] = ()
     detail: str = ""
     is_chosen: bool = False
+    parts: tuple[tuple[QImage | None, str], ...] = ()
 
     def fitted(self, cell: QRectF) -> QRectF:
         """Return where in its cell the picture lies."""
@@ -217,7 +220,7 @@ class Painting:
                 if fast
                 else Qt.TransformationMode.SmoothTransformation
             )
-            if len(self.scaled) > 400:
+            if len(self.scaled) > _MOST_SCALED:
                 self.scaled.clear()
             self.scaled[key] = image.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, mode)
         return self.scaled[key]

@@ -38,6 +38,7 @@ class BoardView(QScrollArea):
         self._board = Board()
         self._zoom = 1.0
         self._most = _MOST_CELL
+        self._wrapped: tuple[object, int, float] = (None, 1, 0.0)
 
     @property
     def board(self) -> Board:
@@ -96,6 +97,17 @@ class BoardView(QScrollArea):
         Where that would be too small they have their usual size, and the view scrolls.
         """
         assert self._groups is not None
+        captions = any(tile.caption for group in self._groups for tile in group)
+        known = (len(self._groups), size, width, height, self._zoom, captions)
+        if known == self._wrapped[0]:  # as when only marks have moved
+            self._board = flow(self._groups, self._wrapped[1])
+            return self._wrapped[2]
+        per_row, cell = self._best_wrap(size, width, height)
+        self._wrapped = known, per_row, cell
+        return cell
+
+    def _best_wrap(self, size: int, width: float, height: float) -> tuple[int, float]:
+        assert self._groups is not None
         wanted = _FLOW_CELL * self._zoom
         usual = max(1, int((width + WIDE_GAP) // (size * (wanted + GAP) + WIDE_GAP - GAP)))
         best = (wanted * 0.8, usual)
@@ -106,8 +118,8 @@ class BoardView(QScrollArea):
             best = max(best, (cell, per_row))
         self._board = flow(self._groups, best[1])
         if best[1] == usual and best[0] == wanted * 0.8:
-            return min(self._board.cell_for_width(width), wanted * 1.5)
-        return best[0]
+            return usual, min(self._board.cell_for_width(width), wanted * 1.5)
+        return best[1], best[0]
 
     def _fitting(self, width: float, height: float) -> float:
         """Return the largest cell at which the whole board is seen, if that is not too small."""

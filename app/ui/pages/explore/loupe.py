@@ -12,6 +12,7 @@ from app.ui.pages.explore.board import Painting, Tile
 
 _PAD = 10
 _TEXT_PX = 44
+_PART_PX = 56
 _OFF = 18
 
 
@@ -40,7 +41,8 @@ class Loupe(QWidget):
         if self.parentWidget() is not window:
             self.setParent(window)
         self._tile = tile
-        height = self.SIDE_PX + 2 * _PAD + (_TEXT_PX if tile.detail or tile.caption else 0)
+        below = _PART_PX + _PAD if tile.parts else _TEXT_PX if tile.detail or tile.caption else 0
+        height = self.SIDE_PX + 2 * _PAD + below
         self.resize(self.SIDE_PX + 2 * _PAD, height)
         at = window.mapFromGlobal(mouse)
         x = at.x() + _OFF if at.x() + _OFF + self.width() < window.width() else at.x() - _OFF - self.width()
@@ -63,7 +65,21 @@ class Loupe(QWidget):
         painting = replace(self._painting, ratio=self.devicePixelRatioF(), scaled={})
         painting.paint(painter, bare, cell)
         painter.setPen(QColor(tokens.text))
+        if self._tile.parts:
+            self._paint_parts(painter, painting, cell.bottom() + _PAD)
+            painter.end()
+            return
         below = QRectF(_PAD, cell.bottom() + 4, self.SIDE_PX, _TEXT_PX - 2)
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
         painter.drawText(below, int(flags), self._tile.detail or self._tile.caption)
         painter.end()
+
+    def _paint_parts(self, painter: QPainter, painting: Painting, top: float) -> None:
+        """Paint what the picture is made of: small pictures with their names."""
+        width = self.SIDE_PX / len(self._tile.parts)
+        for place, (image, name) in enumerate(self._tile.parts):
+            left = _PAD + place * width
+            painting.paint(painter, Tile(image), QRectF(left, top, _PART_PX, _PART_PX))
+            words = QRectF(left + _PART_PX + 6, top, width - _PART_PX - 10, _PART_PX)
+            painter.setPen(QColor(painting.tokens.text))
+            painter.drawText(words, int(Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap), name)

@@ -83,7 +83,7 @@ class MapsView(ExploreView):
                 self.problems.append(str(data["message"]))
             elif (item := self.service.take_map(source, pictures, reply)) is not None:
                 self._items[source] = item
-            self._show(None)
+            self.show_soon()
             self.show_progress(int(data["index"]) + 1, len(sources))
 
         def finish(_data: dict[str, Any], pictures: dict[str, QImage], reply: Any) -> None:
@@ -92,6 +92,10 @@ class MapsView(ExploreView):
 
         params = {"images": images, "side": SIDE_PX}
         self.asker.ask("maps", params, on_event=take, on_done=finish, on_error=self.failed)
+
+    def show_found(self) -> None:
+        """Show pairs and frame, without the mouse."""
+        self._show(None)
 
     def _hover(self, key: object, x: float, y: float) -> None:
         item = self._items.get(key[0]) if isinstance(key, tuple) else None

@@ -44,7 +44,7 @@ class ReconstructView(ExploreView):
         """Have all images rendered from their codes."""
         sources = self.setting.images.files
         self._found, self._failed = {}, {}
-        self._show()
+        self.show_found()
 
         def take(data: dict[str, Any], pictures: dict[str, QImage], _reply: object) -> None:
             source = sources[int(data["index"])]
@@ -53,7 +53,7 @@ class ReconstructView(ExploreView):
                 self.problems.append(str(data["message"]))
             else:
                 self._found[source] = pictures, float(data["aspect"]), float(data["difference"])
-            self._show()
+            self.show_soon()
             self.show_progress(int(data["index"]) + 1, len(sources))
 
         def finish(*_answer: object) -> None:
@@ -67,7 +67,8 @@ class ReconstructView(ExploreView):
     def _groups(self) -> list[list[Tile]]:
         return [self._group(source) for source in self.setting.images.files]
 
-    def _show(self) -> None:
+    def show_found(self) -> None:
+        """Show what has come back."""
         self.board_view.set_groups(self._groups())
 
     def _group(self, source: Source) -> list[Tile]:

@@ -58,7 +58,7 @@ class SwapView(ExploreView):
         if self.rows_are == "texture":
             self._rows, self._columns = textures, structures
         self._heads, self._problems, self._cells = {}, {}, {}
-        self._show()
+        self.show_found()
         params = {
             "rows": [source.to_params() for source in self._rows],
             "columns": [source.to_params() for source in self._columns],
@@ -76,11 +76,11 @@ class SwapView(ExploreView):
         elif data["event"] == "error" and "axis" in data:
             self._problems[str(data["axis"]), int(data["index"])] = str(data["message"])
             self.problems.append(str(data["message"]))
-        self._show()
+        self.show_soon()
         self.show_progress(len(self._cells), len(self._rows) * len(self._columns))
-        self.boardChanged.emit()
 
-    def _show(self) -> None:
+    def show_found(self) -> None:
+        """Show heads and renders."""
         self.board_view.set_board(self._board())
 
     def _board(self) -> Board:
@@ -103,9 +103,14 @@ class SwapView(ExploreView):
         structure = ("row", r) if self.rows_are == "structure" else ("column", c)
         row_name, column_name = self._rows[r].title, self._columns[c].title
         names = (row_name, column_name) if self.rows_are == "structure" else (column_name, row_name)
-        detail = tr("structure: {one}\ntexture: {other}", one=names[0], other=names[1])
-        aspect = self._heads.get(structure, (None, None))[1]
-        return Tile(self._cells.get((r, c)), key=("cell", r, c), aspect=aspect, detail=detail)
+        texture = ("column", c) if structure[0] == "row" else ("row", r)
+        shape, aspect = self._heads.get(structure, (None, None))
+        look = self._heads.get(texture, (None, None))[0]
+        parts = (
+            (shape, tr("structure\n{name}", name=names[0])),
+            (look, tr("texture\n{name}", name=names[1])),
+        )
+        return Tile(self._cells.get((r, c)), key=("cell", r, c), aspect=aspect, parts=parts)
 
 
 class TextureSwapView(SwapView):

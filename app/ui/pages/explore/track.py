@@ -53,6 +53,7 @@ class TrackView(ExploreView):
         self._items: dict[Source, MapItem] = {}
         self._failed: dict[Source, str] = {}
         self._hovered: Point | None = None
+        self._known: dict[tuple[Point, Source], Mark] = {}
         self.board_view.hovered.connect(self._hover)
         self.board_view.unhovered.connect(self._leave)
         self.board_view.clicked.connect(self.add_point)
@@ -72,11 +73,11 @@ class TrackView(ExploreView):
     def ask(self) -> None:
         """Have the maps computed that are not there yet."""
         sources = self.setting.images.files
-        self._failed = {}
+        self._failed, self._known = {}, {}
         self._items = {s: item for s in sources if (item := self.service.map_of(s)) is not None}
         kept = set(sources)
         self.points = [point for point in self.points if point.source in kept]
-        self._show()
+        self.show_found()
         todo = [source for source in sources if source not in self._items]
         if not todo:
             return
@@ -88,7 +89,7 @@ class TrackView(ExploreView):
                 self.problems.append(str(data["message"]))
             elif (item := self.service.take_map(source, pictures, reply)) is not None:
                 self._items[source] = item
-            self._show()
+            self.show_soon()
             self.show_progress(int(data["index"]) + 1, len(todo))
 
         params = {"images": [source.to_params() for source in todo], "side": SIDE_PX}
@@ -106,49 +107,46 @@ class TrackView(ExploreView):
         used = {point.colour for point in self.points}
         free = (default_color(i) for i in range(1, 4 * MOST_POINTS))
         self.points.append(Point(key, x, y, next(c for c in free if c not in used)))
-        self._show()
+        self.show_found()
 
     def undo(self) -> None:
         """Forget the last point."""
         if self.points:
             self.points.pop()
-            self._show()
+            self.show_found()
 
     def clear(self) -> None:
         """Forget all points."""
         self.points = []
-        self._show()
+        self.show_found()
 
     def _hover(self, key: object, x: float, y: float) -> None:
         if isinstance(key, Source):
             self._hovered = Point(key, x, y, _HOVER)
-            self._show()
+            self.show_found()
 
     def _leave(self) -> None:
         self._hovered = None
-        self._show()
+        self.show_found()
 
     def _shown(self, *, hover: bool) -> list[Point]:
         return [*self.points, *([self._hovered] if hover and self._hovered is not None else [])]
 
     def marks(self, source: Source) -> tuple[Mark, ...]:
         """Return where all points lie on an image, and how sure that is."""
-        item = self._items.get(source)
-        if item is None:
-            return ()
-        found = []
-        for point in self._shown(hover=True):
-            start = self._items.get(point.source)
-            if start is None:
-                continue
-            x, y, sure = point.x, point.y, 1.0
-            if point.source != source:
-                places = start.located.places([(x, y)])
-                there = item.located.find(places.points, places.certainty)
-                x, y = (float(value) for value in there.points[0])
-                sure = float(there.certainty[0])
-            found.append(Mark(x, y, point.colour, sure, is_hover=point is self._hovered))
-        return tuple(found)
+        found = [self._mark(point, source) for point in self._shown(hover=True)]
+        return tuple(mark for mark in found if mark is not None)
+
+    def _mark(self, point: Point, source: Source) -> Mark | None:
+        """Return where one point lies on an image; kept points are looked for once."""
+        item, start = self._items.get(source), self._items.get(point.source)
+        if item is None or start is None:
+            return None
+        if point is self._hovered:
+            return _found(point, source, start, item, is_hover=True)
+        if (point, source) not in self._known:
+            self._known[point, source] = _found(point, source, start, item, is_hover=False)
+        return self._known[point, source]
 
     # -- what is shown -----------------------------------------------------------------------------
 
@@ -168,12 +166,23 @@ class TrackView(ExploreView):
         clicked = any(point.source == source for point in self.points)
         return Tile(item.image, caption, source, marks=marks, is_chosen=clicked)
 
-    def _show(self) -> None:
+    def show_found(self) -> None:
+        """Show all images with their points."""
         self._sync()
         self.board_view.set_groups([[self._tile(s, hover=True)] for s in self.setting.images.files])
-        self.boardChanged.emit()
 
     def saved_board(self) -> Board:
         """All images with the points that were kept."""
         tiles = [[self._tile(source, hover=False)] for source in self.setting.images.files]
         return flow(tiles, _SAVED_COLUMNS) if tiles else Board()
+
+
+def _found(point: Point, source: Source, start: MapItem, item: MapItem, *, is_hover: bool) -> Mark:
+    """Return the mark of a point of one image on another."""
+    x, y, sure = point.x, point.y, 1.0
+    if point.source != source:
+        places = start.located.places([(x, y)])
+        there = item.located.find(places.points, places.certainty)
+        x, y = (float(value) for value in there.points[0])
+        sure = float(there.certainty[0])
+    return Mark(x, y, point.colour, sure, is_hover=is_hover)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QLayout, QStackedWidget, QWidget
 
 from app.services.explore import ExploreService, Source
@@ -18,6 +19,8 @@ from app.ui.texts import tr
 from app.ui.widgets.basics import EmptyState, button, column, label, row
 
 Need = Literal["maps", "encodes"]
+_TEXT_WIDTH = 640
+_SHOW_MS = 40
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,14 @@ class ExploreView(QWidget):
         self.asker.waiting.connect(self._show_waiting)
         self._active = False
         self._stale = True
+        self._soon = QTimer(self, singleShot=True, interval=_SHOW_MS)
+        self._soon.timeout.connect(self.show_found)
         self.problems: list[str] = []
         self.board_view = BoardView(title, has_loupe=self.has_loupe())
         self.empty = EmptyState(self.icon_name, "")
+        self.empty.setMaximumWidth(_TEXT_WIDTH)
+        self.trays: list[Tray] = []
+        self.setAcceptDrops(True)
         self.train_button = button(tr("Go to Train"), setting.train)
         self.train_button.hide()
         self.stack = QStackedWidget()
@@ -80,7 +88,9 @@ class ExploreView(QWidget):
     def _lay_out(self, text: str) -> None:
         self.stack.addWidget(self.content())
         away = QWidget()
-        away.setLayout(column(None, self.empty, row(None, self.train_button, None), None, spacing=0))
+        away.setLayout(
+            column(None, _centred(self.empty), row(None, self.train_button, None), None, spacing=0)
+        )
         self.stack.addWidget(away)
         head = column(label(self.title, "heading"), label(text, "muted", wrap=True), spacing=2)
         body = column(head, self.controls(), self.stack, self.status, spacing=10)
@@ -110,6 +120,15 @@ class ExploreView(QWidget):
         """Ask the engine for everything and show it as it comes."""
         raise NotImplementedError
 
+    def show_found(self) -> None:
+        """Show what has come so far."""
+        raise NotImplementedError
+
+    def show_soon(self) -> None:
+        """Show what has come, not more often than anybody can see: answers may come by the hundred."""
+        if not self._soon.isActive():
+            self._soon.start()
+
     def saved_board(self) -> Board:
         """Return what is saved as a picture."""
         return self.board_view.board
@@ -123,7 +142,18 @@ class ExploreView(QWidget):
         made = Tray(title, sources, self.service, lambda: self.setting.choices(drawn), hint)
         made.said.connect(self.said)
         sources.changed.connect(self.renew)
+        self.trays.append(made)
         return made
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        """Take pictures anywhere on the view, for its last tray."""
+        if self.trays:
+            self.trays[-1].dragEnterEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        """Give what was dropped to the last tray."""
+        if self.trays:
+            self.trays[-1].dropEvent(event)
 
     # -- when to ask -------------------------------------------------------------------------------
 
@@ -211,6 +241,9 @@ class ExploreView(QWidget):
 
     def _busy_changed(self, busy: bool) -> None:  # noqa: FBT001
         if not busy:
+            if self._soon.isActive():
+                self._soon.stop()
+                self.show_found()
             self.show_status("")
             self.boardChanged.emit()
 
@@ -222,6 +255,12 @@ class ExploreView(QWidget):
         self.empty.refresh_icons()
         for view in self.boards():
             view.refresh()
+
+
+def _centred(widget: QWidget) -> QLayout:
+    layout = row(None, widget, None)
+    layout.setStretch(1, 100)
+    return layout
 
 
 def no_model() -> tuple[str, str]:

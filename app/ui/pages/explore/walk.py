@@ -234,7 +234,7 @@ class WalkView(ExploreView):
     def _take(self, data: dict[str, Any], pictures: dict[str, QImage], _reply: object) -> None:
         if data["event"] == "step":
             self._now = pictures
-            self._show()
+            self.show_found()
 
     def _pick(self, kind: Kind, number: int) -> None:
         self._picked[kind] = number
@@ -253,7 +253,7 @@ class WalkView(ExploreView):
         def take(data: dict[str, Any], pictures: dict[str, QImage], _reply: object) -> None:
             if data["event"] == "step":
                 self._strips[int(data["index"])] = pictures["image"]
-                self._show()
+                self.show_soon()
 
         params = self._params(amounts["structure"], amounts["texture"])
         self._strip_asker.ask("walk", params, on_event=take, on_error=self.failed)
@@ -277,7 +277,8 @@ class WalkView(ExploreView):
         for kind in KINDS:
             self.kinds[kind].set_amounts(lambda: max(-REACH, min(REACH, random.gauss(0.0, 1.2))))
 
-    def _show(self) -> None:
+    def show_found(self) -> None:
+        """Show the picture, its map and the strips."""
         self.board_view.set_board(Board((self._pair(),)))
         self.strip_view.set_board(Board(tuple(self._strip(kind) for kind in KINDS)))
         self.boardChanged.emit()
