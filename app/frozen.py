@@ -5,12 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import MutableMapping
-from pathlib import Path
 
-from app.processes import ENGINE_FLAG
-
-_LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LIBPATH")
+from app.processes import ENGINE_FLAG, restore_library_path
 
 
 def main() -> int:
@@ -27,31 +23,12 @@ def main() -> int:
     return cli.main()
 
 
-def restore_library_path(environment: MutableMapping[str, str]) -> None:
-    """Give programs of the system that we start (a browser, a file manager) their own libraries, not ours.
-
-    The loader has read the variable already; a copy of this program sets it again for itself.
-    """
-    for name in _LIBRARY_PATHS:
-        original = environment.pop(f"{name}_ORIG", None)
-        if original is not None:
-            environment[name] = original
-        elif name in environment and _is_ours(environment[name]):
-            del environment[name]
-
-
-def _is_ours(value: str) -> bool:
-    unpacked = getattr(sys, "_MEIPASS", None)
-    return unpacked is not None and all(
-        Path(part).is_relative_to(unpacked) for part in value.split(os.pathsep) if part
-    )
-
-
 def give_streams() -> None:
     """Open the standard streams that a program without a console lacks."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 (as long as the process)
+            # as long as the process
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from PySide6.QtCore import QCoreApplication, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
+from app.processes import forget_qt_paths
 from app.services import diagnostics, translations
 from app.services.engine import EngineClient
 from app.services.hardware import use_private_torch
@@ -115,6 +117,8 @@ def make_application() -> QApplication:
         return existing
     QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
     app = QApplication(sys.argv[:1])
+    QCoreApplication.libraryPaths()  # read from the environment here, if anywhere
+    forget_qt_paths(os.environ)
     QCoreApplication.setApplicationName("CoordLabel")
     QCoreApplication.setOrganizationName("CoordLabel")
     app.setDesktopFileName("coordlabel")

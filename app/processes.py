@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 import coordgan_core
@@ -19,6 +19,10 @@ ENGINE_FLAG = "--engine"
 
 CONSOLE_NAME = "coordlabel-console.exe"
 """On Windows the program with standard streams, beside the one without, which is for the desktop."""
+
+
+_LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LIBPATH")
+_QT_PATHS = ("QT_PLUGIN_PATH", "QML2_IMPORT_PATH")
 
 
 def is_frozen() -> bool:
@@ -71,6 +75,36 @@ def child_environment(
     if torch_folder is not None:
         child[TORCH_VARIABLE] = str(torch_folder)
     return child
+
+
+def restore_library_path(environment: MutableMapping[str, str]) -> None:
+    """Give programs of the system that we start (a browser, a file manager) their own libraries, not ours.
+
+    The loader has read the variable already; a copy of this program sets it again for itself.
+    """
+    for name in _LIBRARY_PATHS:
+        original = environment.pop(f"{name}_ORIG", None)
+        if original is not None:
+            environment[name] = original
+        elif name in environment and _is_ours(environment[name]):
+            del environment[name]
+
+
+def forget_qt_paths(environment: MutableMapping[str, str]) -> None:
+    """Take away the variables by which the frozen application finds its Qt: other programs have their own.
+
+    In the window only once the application object exists: it has read them then.
+    """
+    for name in _QT_PATHS:
+        if name in environment and _is_ours(environment[name]):
+            del environment[name]
+
+
+def _is_ours(value: str) -> bool:
+    unpacked = getattr(sys, "_MEIPASS", None)
+    return unpacked is not None and all(
+        Path(part).is_relative_to(unpacked) for part in value.split(os.pathsep) if part
+    )
 
 
 def _console_program() -> str:

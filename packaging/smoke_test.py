@@ -192,7 +192,7 @@ def check_command(installed: Installed) -> str:
     """Check propagation on the command line: how well the bundled model labels the sample."""
     out = str(installed.seen(installed.space / "demo"))
     report = json.loads(run(installed, "demo", "--no-window", "--json", "--out", out).splitlines()[-1])
-    if report["labelled"] != 23 or report["failed"] or report["miou"] < LEAST_MIOU:
+    if report["labelled"] < 23 or report["failed"] or report["miou"] < LEAST_MIOU:
         raise SmokeError(f"the demo says {report}")
     return f"mean IoU {report['miou']:.3f}"
 

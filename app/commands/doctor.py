@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.output import EXIT_FINDINGS, print_json, print_line
+from app.processes import forget_qt_paths
 
 PACKAGES = (
     "coordlabel",
@@ -103,7 +104,7 @@ def examine() -> tuple[dict[str, dict[str, Any]], list[Finding]]:
         *version_findings(versions),
         *opencv_findings([name for name in OPENCV if _version(name)], report["opencv"]),
         *qt_findings({name: _version(name) for name in (*QT_PARTS, *OTHER_QT)}, sys.version_info[:2]),
-        *environment_findings(os.environ, sys.platform),
+        *environment_findings(_environment(), sys.platform),
         *_machine_findings(report),
     ]
     return report, findings
@@ -170,6 +171,13 @@ def qt_findings(versions: dict[str, str | None], python: tuple[int, int]) -> Ite
             f"PySide6 {version} crashes with Python {python[0]}.{python[1]}",
             '`pip install "PySide6-Essentials<6.12"`, or Python 3.12',
         )
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of this process without those that the frozen application sets for itself."""
+    variables = dict(os.environ)
+    forget_qt_paths(variables)
+    return variables
 
 
 def environment_findings(environment: Any, system: str) -> Iterator[Finding]:

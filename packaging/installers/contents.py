@@ -82,7 +82,7 @@ _DROPPED = (
     r"/plugins/platformthemes/\w*qgtk3",  # would bring a copy of GTK; the desktop's portal serves
     r"(^|/)opengl32sw\.dll$",
     # PyTorch: headers, static libraries, tools and libraries of its own tests
-    r"(^|/)torch/(include|share|test|bin|_inductor/codegen/cuda|_C_flatbuffer)/",
+    r"(^|/)torch/((include|share|test|_C_flatbuffer)/|bin/(?!torch_shm_manager))",
     r"(^|/)torch/.*\.(h|hpp|cuh|cmake|lib|pdb)$",
     r"(^|/)(lib)?(torchbind_test|jitbackend_test|backend_with_compiler|aoti_custom_ops)\.",
     r"\.a$",

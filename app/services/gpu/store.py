@@ -15,7 +15,9 @@ from app.services.gpu.active import ABOUT, ACTIVE, FOLDER, Build, active_build, 
 from app.services.gpu.errors import GpuError
 from coordgan_core.files import write_json
 
-_UNNEEDED = re.compile(r"^torch/(include|share|test|bin)/|\.(a|lib|pdb)$|^triton/|^nvidia/.*/include/")
+_UNNEEDED = re.compile(
+    r"^torch/((include|share|test)/|bin/(?!torch_shm_manager))|\.(a|lib|pdb)$|^triton/|^nvidia/.*/include/"
+)
 _CHUNK = 1 << 20
 
 

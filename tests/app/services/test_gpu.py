@@ -130,6 +130,7 @@ def test_a_build_is_fetched_checked_and_used(tmp_path: Path, wheels: Path, metad
     assert (build.version, build.cuda, build.python) == ("2.13.0+cu130", "CUDA 13.0", this_python())
     assert (build.folder / "nvidia/cublas/lib/libcublas.so.13").read_bytes() == b"a library"
     assert not (build.folder / "torch/include").exists(), "what is not needed is not kept"
+    assert [path.name for path in (build.folder / "torch/bin").iterdir()] == ["torch_shm_manager"]
     assert not store.downloads.exists()
     assert {"looking for the build", "unpacking", "trying it"} <= set(told)
     assert not any("triton" in path or "filelock" in path for _, path, _ in server.asked)

@@ -65,6 +65,8 @@ def make_torch(folder: Path, version: str, *, works: bool = True, padding: int =
         "torch/__init__.py": TORCH.format(version=version, works=works).encode(),
         "torch/lib/libtorch_cuda.so": bytes(range(256)) * (padding // 256 + 1),
         "torch/include/header.h": b"not needed",
+        "torch/bin/protoc": b"not needed",
+        "torch/bin/torch_shm_manager": b"without it PyTorch does not load",
     }
     needs = (
         "filelock",
