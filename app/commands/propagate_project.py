@@ -52,7 +52,7 @@ def propagate_project(
         raise ConfigError(
             "several processes cannot write one project",
             expected="one process, or a folder: --reference, --labels, --images, --out",
-            remedy="propagate the folder with torchrun, then `coordlabel import` the label maps",
+            remedy="propagate the folder with torchrun, then `coordlabel import PROJECT FOLDER --yes`",
         )
     with opened(place) as project:
         chosen = references_of(project, references)

@@ -62,10 +62,17 @@ def import_(
 ) -> None:
     """Bring label maps into a project: a report first, with --yes or --map the work, as one step back.
 
-    CLASS may be new, and `background` drops a class. Without --yes nothing is changed.
+    CLASS may be new, and `background` drops a class. Without --yes nothing is changed. A folder that
+    `coordlabel propagate` has made comes with its confidences, as a machine's work.
     """
     from app.domain.formats import import_report
+    from app.domain.propagated import PropagatedFolder
 
+    made = None if format_name or mapping or not source.is_dir() else PropagatedFolder.find(source)
+    if made is not None:
+        from app.commands.import_propagated import import_propagated
+
+        raise typer.Exit(import_propagated(path, made, go=yes, as_json=as_json))
     name = format_name or probed(source)
     go = yes or bool(mapping)
     with opened(path, write=go) as project:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.cli import main
 from app.domain.formats import FORMATS
 from app.domain.project import Project, Status
-from coordgan_core.labels import LabelClasses, read_label_map, write_label_map
+from coordgan_core.labels import LabelClasses, read_label_map, write_confidence, write_label_map
+from coordgan_core.manifest import Manifest, stamp
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, Any]:
@@ -31,7 +34,9 @@ def made(project: Project) -> Path:
 def maps(tmp_path: Path) -> Path:
     """Label maps of three images and of one that is not there, with the classes snout and ear."""
     folder = tmp_path / "maps"
+    (tmp_path / "photos").mkdir()
     for i in (0, 1, 2, 9):
+        Image.new("RGB", (48, 32)).save(tmp_path / "photos" / f"image{i}.png")
         labels = np.zeros((32, 48), np.uint8)
         labels[4:9, 5:20] = 1
         labels[20:25, 5:20] = 2
@@ -141,3 +146,125 @@ def test_all_formats_are_listed_and_others_refused(made: Path, capsys: pytest.Ca
     assert "index-png" in capsys.readouterr().out
     assert main(["export", str(made), "out", "--format", "telex"]) == 2
     assert main(["export", str(made), "out", "--format", "index-png", "--choice", "a=b"]) == 2
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_converting_there_and_back_keeps_every_label(
+    maps: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = ["--images", tmp_path / "photos"]  # YOLO does not store sizes
+    code, report = told(capsys, "convert", maps, tmp_path / "there", "--to", name, *photos)
+    assert (code, report["from"], report["written"]) == (0, "index-png", 4)
+    assert report["mean_iou"] == 1.0
+    arguments = ["convert", tmp_path / "there", tmp_path / "back", "--from", name, "--to", "index-png"]
+    code, report = told(capsys, *arguments, *photos)
+    assert (code, report["written"], report["mean_iou"]) == (0, 4, 1.0)
+    names = {c.id: c.name for c in LabelClasses.load(next((tmp_path / "back").rglob("classes.json"))).classes}
+    for path in maps.glob("*.png"):
+        back, there = read_label_map(next((tmp_path / "back").rglob(path.name))), read_label_map(path)
+        assert {names[i] for i in np.unique(back)} == {"background", "snout", "ear"}
+        assert np.array_equal(back > 0, there > 0)
+
+
+def test_a_lossy_conversion_says_so_before_and_tells_the_honest_figure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.zeros((32, 48), np.uint8)
+    labels[4:28, 4:44] = 1
+    labels[10:20, 10:30] = 0
+    write_label_map(tmp_path / "maps" / "a.png", labels)
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (48, 32)).save(tmp_path / "photos" / "a.jpg")
+    arguments = ["convert", tmp_path / "maps", tmp_path / "out", "--to", "yolo-seg", "--choice", "holes=fill"]
+    arguments += ["--from", "index-png", "--images", tmp_path / "photos"]
+    code, report = told(capsys, *arguments)
+    assert code == 0
+    kept = (24 * 40 - 200) / (24 * 40)  # of the one class; the hole was background
+    assert report["mean_iou"] == pytest.approx(kept, abs=1e-5)
+    assert report["warnings"]
+    assert main([str(a) for a in arguments]) == 0
+    streams = capsys.readouterr()
+    assert "warning:" in streams.err
+    assert f"mean {kept:.6f}" in streams.out
+
+
+def test_converting_tells_of_label_maps_that_cannot_be_read(
+    maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (maps / "image1.png").write_bytes(b"damaged")
+    code, report = told(
+        capsys,
+        "convert",
+        maps,
+        tmp_path / "out",
+        "--from",
+        "index-png",
+        "--to",
+        "labelme",
+        *["--images", tmp_path / "photos"],
+    )
+    assert (code, report["written"], list(report["failures"])) == (1, 3, ["image1.png"])
+    assert main(["convert", str(maps), str(tmp_path / "out"), "--to", "telex"]) == 2
+    assert main(["convert", str(maps), str(maps), "--to", "labelme"]) == 1
+
+
+# --- a propagated folder
+
+
+@pytest.fixture
+def propagated(made: Path, tmp_path: Path) -> Path:
+    """What `coordlabel propagate` leaves: image0 to image2, whose classes are called ear and nose."""
+    out = tmp_path / "labelled"
+    manifest = Manifest(out, "key", {"model": "digest"})
+    for i in range(3):
+        labels = np.zeros((32, 48), np.uint8)
+        labels[:8], labels[8:16] = 1, 2
+        write_label_map(out / "labels" / f"image{i}.png", labels)
+        write_confidence(out / "confidence" / f"image{i}.png", np.full((32, 48), 0.2 + 0.2 * i))
+        entry = {"score": 0.2 + 0.2 * i, "source": [], "written": stamp(out / "labels" / f"image{i}.png")}
+        manifest.add(f"image{i}.png", entry)
+    manifest.add("gone.png", {"score": 1.0, "source": [], "written": []})
+    manifest.flush(now=True)
+    LabelClasses.from_names(["background", "ear", "nose"]).save(out / "classes.json")
+    return out
+
+
+def test_a_propagated_folder_comes_as_a_machines_work_with_its_confidence(
+    made: Path, propagated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Project.open(made) as project:
+        batch = project.batches.begin("import", "Mine")
+        project.batches.write_labels(batch, project.find("image1.png") or 0, np.ones((32, 48), np.uint8))
+        project.batches.finish(batch)
+    code, report = told(capsys, "import", made, propagated)
+    assert (code, report["dry_run"], report["extra"]) == (1, True, ["gone.png"])
+    assert (len(report["matched"]), report["protected"]) == (3, ["image1.png"])
+    code, report = told(capsys, "import", made, propagated, "--yes")
+    assert (code, report["taken"], report["left_alone"]) == (0, 2, ["image1.png"])
+    with Project.open(made) as project:
+        first = project.row(project.find("image0.png") or 0)
+        assert (first.status, first.confidence) == (Status.PROPAGATED, 0.2)
+        assert project.classes.names == ("background", "nose", "eye", "ear")
+        assert project.class_counts(first.id) == {3: 8 * 48, 1: 8 * 48}
+        assert project.class_confidence(first.id)[1] == pytest.approx(0.2)
+        confidence = project.confidence(first.id)
+        assert confidence is not None
+        assert confidence.mean() == pytest.approx(0.2)
+        list(project.exchange(report["batch"]))
+        assert project.classes.names == ("background", "nose", "eye")
+        assert not project.row(first.id).has_labels
+
+
+def test_what_someone_edited_in_a_propagated_folder_comes_as_that_persons(
+    made: Path, propagated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_label_map(propagated / "labels" / "image2.png", np.ones((32, 48), np.uint8))
+    os.utime(propagated / "labels" / "image2.png", (9, 9))
+    (propagated / "labels" / "image0.png").write_bytes(b"damaged")
+    os.utime(propagated / "labels" / "image0.png", (9, 9))
+    code, report = told(capsys, "import", made, propagated, "--yes")
+    assert (code, report["taken"], list(report["failures"])) == (1, 2, ["image0.png"])
+    with Project.open(made) as project:
+        assert project.row(project.find("image2.png") or 0).status is Status.EDITED
+    (propagated / "propagation.json").write_text("[")
+    assert main(["import", str(made), str(propagated)]) == 1
