@@ -58,30 +58,44 @@ SMALL: dict[str, Any] = {
 
 
 class Beats:
-    """How long the window's loop was away: between two beats of a timer, in processor time of this thread.
+    """How long the window's loop was away between two beats of a timer.
 
-    Time in which other programs have the processor says nothing about the window.
+    Time in which the thread could run and other programs had the processor says nothing about the window
+    and is taken off where the system tells it. Another thread of ours that holds the interpreter while it
+    waits for the processor cannot be told apart, so that one beat in twenty may be late for it; computing
+    itself never may.
     """
 
     def __init__(self) -> None:
-        self.longest_ms = 0.0
-        self.count = 0
-        self._before = time.thread_time()
+        self.away_ms: list[float] = []
+        self.computing_ms: list[float] = []
+        self._before = (_unhindered_sec(), time.thread_time())
         self._timer = QTimer(interval=5)
         self._timer.timeout.connect(self._beat)
         self._timer.start()
 
     def _beat(self) -> None:
-        now = time.thread_time()
-        self.longest_ms = max(self.longest_ms, 1000 * (now - self._before))
-        self.count += 1
+        now = (_unhindered_sec(), time.thread_time())
+        self.away_ms.append(1000 * (now[0] - self._before[0]))
+        self.computing_ms.append(1000 * (now[1] - self._before[1]))
         self._before = now
 
     def restart(self) -> None:
-        self.longest_ms, self.count, self._before = 0.0, 0, time.thread_time()
+        self.away_ms, self.computing_ms = [], []
+        self._before = (_unhindered_sec(), time.thread_time())
+
+    def usual_longest_ms(self) -> float:
+        return sorted(self.away_ms)[int(0.95 * len(self.away_ms))]
 
     def stop(self) -> None:
         self._timer.stop()
+
+
+def _unhindered_sec() -> float:
+    """Return the time, less what this thread has waited for a processor so far."""
+    told = Path("/proc/thread-self/schedstat")
+    waited = int(told.read_text().split()[1]) / 1e9 if told.exists() else 0.0
+    return (time.monotonic() if told.exists() else time.thread_time()) - waited
 
 
 def wait(condition: Callable[[], object], what: str) -> None:
@@ -172,8 +186,9 @@ def test_from_data_check_over_a_closed_window_to_a_propagation(qapp: QApplicatio
         wait(lambda: view_of(page, run_id).nimg > before.nimg > 0, "the training stands still")
         beats.restart()
         seen = view_of(page, run_id).nimg
-        wait(lambda: beats.count > 150 and view_of(page, run_id).nimg > seen, "no beats")
-        assert beats.longest_ms < 50, f"the loop was away for {beats.longest_ms:.0f} ms"
+        wait(lambda: len(beats.away_ms) > 150 and view_of(page, run_id).nimg > seen, "no beats")
+        assert max(beats.computing_ms) < 50, "the window computed for too long at a stretch"
+        assert beats.usual_longest_ms() < 50, "the window waited for something"
         wait(lambda: panel.sheets.kind, "no sheet")
         wait(lambda: view_of(page, run_id).model is not None, "no snapshot")
         wait(lambda: "foreground_iou" in page.training.history(run_id).curves, "no quality on the reference")

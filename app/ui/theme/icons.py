@@ -9,19 +9,23 @@ from PySide6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPixmap
 from app.ui.theme.tokens import LIGHT, Tokens
 
 _state: dict[str, Tokens] = {"tokens": LIGHT}
-_cache: dict[tuple[str, str, str], QIcon] = {}
+_cache: dict[tuple[str, str], QIcon] = {}
 
 
 class _Engine(QIconEngine):
-    """Draws an icon of the font once a size; for no size at all, as squeezed buttons ask, nothing."""
+    """Draws an icon of the font in the colours in use when it is painted, once a size.
 
-    def __init__(self, drawn: QIcon) -> None:
+    For no size at all, as squeezed buttons ask, it draws nothing.
+    """
+
+    def __init__(self, name: str, token: str) -> None:
         super().__init__()
-        self._drawn = drawn
+        self._name, self._token = name, token
+        self._tokens = ""
         self._pixmaps: dict[tuple[int, int, QIcon.Mode, QIcon.State], QPixmap] = {}
 
     def clone(self) -> QIconEngine:
-        return _Engine(self._drawn)
+        return _Engine(self._name, self._token)
 
     def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
         if rect.isEmpty():
@@ -33,9 +37,14 @@ class _Engine(QIconEngine):
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
         if size.isEmpty():
             return QPixmap()
+        tokens = _state["tokens"]
+        if self._tokens != tokens.name:
+            self._tokens, self._pixmaps = tokens.name, {}
         key = (size.width(), size.height(), mode, state)
         if key not in self._pixmaps:
-            self._pixmaps[key] = self._drawn.pixmap(size, 1.0, mode, state)
+            tint = getattr(tokens, self._token)
+            drawn = qtawesome.icon(self._name, color=tint, color_disabled=tokens.faint, color_on=tint)
+            self._pixmaps[key] = drawn.pixmap(size, 1.0, mode, state)
         return self._pixmaps[key]
 
 
@@ -59,11 +68,7 @@ def icon(name: str, token: str = "text") -> QIcon:
     """Return the icon `name` ("mdi6.brush") in the colour of `token`; an empty name gives no icon."""
     if not name:
         return QIcon()
-    tokens = _state["tokens"]
-    key = (name, token, tokens.name)
+    key = (name, token)
     if key not in _cache:
-        tint = getattr(tokens, token)
-        _cache[key] = QIcon(
-            _Engine(qtawesome.icon(name, color=tint, color_disabled=tokens.faint, color_on=tint))
-        )
+        _cache[key] = QIcon(_Engine(name, token))
     return _cache[key]

@@ -36,10 +36,10 @@ QToolButton:checked { background: $accent_soft; border-color: transparent; }
 QToolButton:focus { border-color: $accent; }
 QToolButton:disabled { color: $faint; }
 
-QFrame#switcher { background: $hover; border: 0; border-radius: 8px; }
+QFrame#switcher { background: $surface; border: 1px solid $border; border-radius: 9px; }
 QFrame#switcher QToolButton { border-radius: 6px; padding: 4px 8px; color: $muted; }
 QFrame#switcher QToolButton:hover { color: $text; background: transparent; }
-QFrame#switcher QToolButton:checked { background: $raised; color: $text; border-color: $border; }
+QFrame#switcher QToolButton:checked { background: $accent_soft; color: $text; }
 QFrame#switcher QToolButton:focus { border-color: $accent; }
 
 QPushButton { background: $raised; border: 1px solid $strong_border; border-radius: 6px; padding: 6px 14px; }
@@ -98,7 +98,8 @@ QToolButton[kind="legend"]:!checked { color: $faint; }
 QRadioButton::indicator { width: 14px; height: 14px; border-radius: 8px; border: 1px solid $strong_border;
   background: $raised; }
 QRadioButton::indicator:hover, QRadioButton::indicator:focus { border-color: $accent; }
-QRadioButton::indicator:checked { border: 5px solid $accent; width: 6px; height: 6px; background: $on_accent; }
+QRadioButton::indicator:checked { border: 5px solid $accent; width: 6px; height: 6px;
+  background: $on_accent; }
 QRadioButton:disabled { color: $faint; }
 QFrame#bar { background: $surface; border: 0; border-radius: 10px; }
 QFrame#line { background: $border; max-height: 1px; min-height: 1px; border: 0; }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import (
     QFrame,
@@ -200,6 +200,7 @@ class Notice(QFrame):
     def __init__(self, text: str = "", level: Level = "info", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("notice")
+        self._level: Level = level
         self._icon = QLabel()
         self._text = label(text, wrap=True)
         self._buttons = QHBoxLayout()
@@ -212,9 +213,19 @@ class Notice(QFrame):
     def show_text(self, text: str, level: Level = "info") -> None:
         """Say something else."""
         set_property(self, "level", level)
-        name, token = _LEVELS[level]
-        self._icon.setPixmap(icon(name, token).pixmap(18, 18))
+        self._level = level
+        self._tint()
         self._text.setText(text)
+
+    def _tint(self) -> None:
+        name, token = _LEVELS[self._level]
+        self._icon.setPixmap(icon(name, token).pixmap(18, 18))
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Tint the icon anew after the theme changed."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._tint()
 
     @property
     def text(self) -> str:

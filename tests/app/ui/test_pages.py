@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication
 from app.launch import Running
 from app.ui.actions.table import ACTION_BY_ID
 from app.ui.pages.table import LABEL, PAGES
+from app.ui.widgets.basics import button
 from tests.app.ui.conftest import Desk
 from tests.app.ui.fakes import FakeEngine
 from tests.test_light_imports import loaded_after
@@ -84,3 +85,19 @@ def test_the_page_is_remembered_until_the_next_start(
     assert start(None, "train") == LABEL
     assert start(None, "train") == "train"
     assert start(str(tmp_path / "images"), "train") == LABEL, "a folder that is asked for is shown"
+
+
+def test_icons_take_the_colours_in_use_when_they_are_painted(desk: Desk) -> None:
+    made = button("Go", icon_name="mdi6.play")
+
+    def brightness() -> int:
+        picture = made.icon().pixmap(32, 32).toImage()
+        shown = [picture.pixelColor(x, y) for x in range(32) for y in range(32)]
+        return max((c.lightness() for c in shown if c.alpha() > 200), default=-1)
+
+    theme = desk.window.context.theme
+    theme.set_appearance("light")
+    assert 0 <= brightness() < 100
+    theme.set_appearance("dark")
+    assert brightness() > 150, "a button made in the light appearance is drawn for the dark one"
+    made.deleteLater()

@@ -102,7 +102,7 @@ class CurvesPanel(QWidget):
             hidden=frozenset(self._hidden),
         )
         quality = quality_of(history)
-        self._quality_part.setCurrentIndex(0 if quality else 1)
+        self._quality_part.setCurrentIndex(0 if quality or history.quality_kind else 1)
         self.quality.show_curves(quality, by_time=by_time, smoothing=0.0)
         kinds = {
             "round-trip": tr("there and back on one reference"),

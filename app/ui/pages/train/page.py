@@ -185,6 +185,7 @@ class TrainPage(Page):
     def theme_changed(self) -> None:
         """Draw anew what the stylesheet does not reach."""
         self.rail.refresh_icons()
+        self.setup.restyle()
         if self._run is not None:
             self._run.restyle()
 

@@ -117,6 +117,11 @@ class SetupView(QWidget):
         self.device.show_devices(self.training.devices)
         self.start.refresh_names()
 
+    def restyle(self) -> None:
+        """Draw what the stylesheet does not reach in the colours in use."""
+        if self.check.report is not None:
+            self.check.show_report(self.check.report, self.draft.now.preset)
+
     # -- the project -------------------------------------------------------------------------------
 
     def set_project(self, project: Project | None) -> None:
