@@ -38,6 +38,7 @@ from coordgan_core.labels import read_label_map, write_label_map
 MASK_FOLDER = "masks"
 INDEX_FOLDER = "index"
 _HALF = 128
+_LOOKED_AT = 5
 # what CelebAMask-HQ paints later lies on top; parts of other names: the larger ones first
 ORDER = (
     *("skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear", "mouth", "u_lip"),
@@ -67,7 +68,7 @@ class PartMasks(BaseFormat):
             return 0.9
         folder = path / MASK_FOLDER if (path / MASK_FOLDER).is_dir() else path
         files = [f for f, _ in zip(folder.glob("*.png"), range(50), strict=False)] if folder.is_dir() else []
-        if not files:
+        if not files or not all(_is_black_and_white(f) for f in files[:_LOOKED_AT]):
             return 0.0
         firsts = {f.stem.split("_")[0] for f in files}
         grouped = all("_" in f.stem for f in files) and len(firsts) < len(files)
@@ -212,6 +213,15 @@ def _read_mask(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         ) from error
     # masks of 0 and 1 exist as well as those of 0 and 255
     return values >= (_HALF if values.max(initial=0) > 1 else 1)
+
+
+def _is_black_and_white(file: Path) -> bool:
+    """Return whether a PNG has at most two values; the maps of several classes have more."""
+    try:
+        with Image.open(file) as image:
+            return image.getcolors(2) is not None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def split_name(stem: str, known_stems: Collection[str]) -> tuple[str, str]:

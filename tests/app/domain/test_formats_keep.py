@@ -253,6 +253,16 @@ def test_images_of_one_stem_and_in_folders_are_found_again_in_a_project(name: st
         assert all(np.array_equal(project.labels(i), labels) for i, labels in maps.items())
 
 
+def test_index_pngs_of_one_first_word_are_no_part_masks(tmp_path: Path) -> None:
+    for number in range(3):
+        labels = np.array([[0, 1], [2, 3]], np.uint8)
+        Image.fromarray(labels).save(tmp_path / f"my_cat_{number}.png")
+    assert max(FORMATS, key=lambda name: FORMATS[name].probe(tmp_path)) == "index-png"
+    for number in range(3):
+        Image.fromarray(labels // 2 * 255).save(tmp_path / f"my_cat_{number}.png")
+    assert max(FORMATS, key=lambda name: FORMATS[name].probe(tmp_path)) == "part-masks"
+
+
 def test_a_project_keeps_what_labelme_files_carried(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     Image.new("RGB", (32, 24)).save(tmp_path / "images/cat.png")
