@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 HEAVY = ("torch", "cv2", "PySide6", "skimage", "scipy", "pyqtgraph")
 
@@ -44,6 +46,18 @@ def test_importing_is_light(module: str, may_load: set[str]) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["models"], ["runs"]])
 def test_commands_that_only_tell_load_nothing_heavy(arguments: list[str]) -> None:
     assert loaded_after(f"from app.cli import main; assert main({arguments!r}) == 0") == set()
+
+
+def test_verbs_of_a_project_load_neither_torch_nor_qt(tmp_path: Path) -> None:
+    place = tmp_path / "images"
+    place.mkdir()
+    Image.new("RGB", (8, 8)).save(place / "a.png")
+    verbs = ["init", "label-info", "review-list", "validate"]
+    statement = "from app.cli import main\n" + "\n".join(
+        f"assert main([{verb!r}, {str(place)!r}]) == 0" for verb in verbs
+    )
+    statement += f"\nmain(['export', {str(place)!r}, {str(tmp_path / 'out')!r}, '--format', 'coco'])"
+    assert loaded_after(statement) <= {"cv2"}
 
 
 @pytest.mark.parametrize("argument", ["--help", "--version"])

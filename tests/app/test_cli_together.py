@@ -249,3 +249,23 @@ def test_ctrl_c_during_an_export_leaves_whole_files_only(
         Image.open(path).load()
     code, report = told(arguments)
     assert (code, report["written"]) == (0, COUNT)
+
+
+def test_ctrl_c_during_a_conversion_leaves_whole_files_only(data: Path, tmp_path: Path, told: Told) -> None:
+    out = tmp_path / "out"
+    arguments = [
+        "convert",
+        str(data / "labels"),
+        str(out),
+        "--from",
+        "index-png",
+        "--to",
+        "labelme",
+        "--json",
+    ]
+    interrupted(arguments, lambda: len(list(out.rglob("*.json"))) >= 2)
+    assert not list(out.rglob("*.part"))
+    for path in out.rglob("*.json"):
+        json.loads(path.read_text())
+    code, report = told(arguments)
+    assert (code, report["written"], report["mean_iou"]) == (0, COUNT, 1.0)
