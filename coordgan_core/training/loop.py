@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import queue
 import threading
 import time
@@ -172,7 +173,8 @@ def _guarded(folder: RunFolder, group: Group, *, resumed: bool, minutes: float) 
             folder.discard()  # so that the same command works once its mistake is corrected
         elif group.leads:
             state: State = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            _tell(folder, RunStatus(state, message=str(error) or type(error).__name__))
+            told = dataclasses.replace(folder.status(), seconds_left=0.0)  # how far it came stays known
+            _tell(folder, dataclasses.replace(told, state=state, message=str(error) or type(error).__name__))
         raise
 
 
