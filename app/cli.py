@@ -80,9 +80,9 @@ def run_command(arguments: Sequence[str]) -> int:
     """Run a command of the command line; return its exit code."""
     import typer
 
-    _choose_torch()
     with _stoppable():
         try:
+            _choose_torch()
             group = typer.main.get_command(build_app())
             _guard(group, as_json="--json" in arguments)
             group.main(args=list(arguments), prog_name="coordlabel")
