@@ -241,7 +241,16 @@ class EmbeddingTrainingConfig:
     total_nimg: int = option(200_000, "Length of the stage", low=1, unit="images")
     learning_rate: float = option(0.001, "AdamW learning rate at its highest", low=1e-6, high=0.1)
     weight_decay: float = option(1e-4, "AdamW weight decay", low=0.0, high=1.0)
+    muon_rate: float = option(
+        0.02, "Muon learning rate of the convolutions within the network", low=1e-5, high=1.0
+    )
     warmup_nimg: int = option(2_000, "Rise of the learning rate from 0", low=0, unit="images")
+    anchor: float = option(
+        5.0, "Weight, at first, of finding each pixel's place in the photograph itself", low=0.0, high=100.0
+    )
+    anchor_share: float = option(
+        0.8, "Share of the stage in which that weight falls to 0", low=0.01, high=1.0
+    )
     temperature: float = option(0.07, "Softmax temperature of the matching", low=0.001, high=1.0)
     queries: int = option(128, "Pixels that are matched in each image", low=8, high=4096)
     warp: float = option(1.0, "Strength of the random warps", low=0.0, high=2.0)
@@ -257,6 +266,9 @@ class JointTrainingConfig:
 
     total_nimg: int = option(200_000, "Length of the stage", low=1, unit="images")
     learning_rate: float = option(6e-4, "Learning rate of embedding and dense head", low=1e-6, high=0.1)
+    muon_rate: float = option(
+        0.008, "Muon learning rate of the convolutions within the embedding", low=1e-5, high=1.0
+    )
     generator_rate: float = option(8e-3, "Learning rate of encoder, warp and synthesis", low=1e-6, high=0.1)
     equivariance: float = option(1.0, "Weight of the stage 0 loss", low=0.0)
     prototype: float = option(1.0, "Weight of the match with the canonical prototypes", low=0.0)

@@ -7,13 +7,14 @@ embedding trains well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from coordgan_core.coords import canonical_grid, sample
+from coordgan_core.data.sampler import shared_rows
 
 _ROTATION = 0.35  # radians
 _LOG_SCALE = 0.25
@@ -234,8 +235,7 @@ class _Draws:
 
     def uniform(self, *shape: int) -> Tensor:
         """Draw from [0, 1), ``[B, *shape]``."""
-        draws = torch.rand(self._batch, *shape, generator=self._generator, device=self._source)
-        return draws.to(self.device, non_blocking=True)
+        return self._drawn(torch.rand, shape)
 
     def signed(self, *shape: int) -> Tensor:
         """Draw from [-1, 1), ``[B, *shape]``."""
@@ -243,9 +243,14 @@ class _Draws:
 
     def normal(self, *shape: int) -> Tensor:
         """Draw from the standard normal distribution, ``[B, *shape]``."""
-        draws = torch.randn(self._batch, *shape, generator=self._generator, device=self._source)
-        return draws.to(self.device, non_blocking=True)
+        return self._drawn(torch.randn, shape)
 
     def integers(self, largest: int) -> Tensor:
         """Draw whole numbers from -largest to largest, ``int64 [B]``."""
         return (self.uniform() * (2 * largest + 1)).floor().long() - largest
+
+    def _drawn(self, draw: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+        def rows(count: int) -> Tensor:
+            return draw(count, *shape, generator=self._generator, device=self._source)
+
+        return shared_rows(rows, self._batch, self._generator).to(self.device, non_blocking=True)

@@ -19,14 +19,45 @@ from coordgan_core.data.store import Crop, decode_images
 from coordgan_core.errors import ConfigError, DataError, ShapeError
 
 
-def generator(seed: int, stream: str, nimg: int, device: torch.device | str = "cpu") -> torch.Generator:
+class SharedGenerator(torch.Generator):
+    """A generator of which each process takes its share of the draws for a batch: rows ``rank`` of ``world``.
+
+    `shared_rows` draws with it: for the whole batch in every process, so that an image meets the same draws
+    however many processes there are.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+
+def generator(
+    seed: int,
+    stream: str,
+    nimg: int,
+    device: torch.device | str = "cpu",
+    *,
+    rank: int = 0,
+    world: int = 1,
+) -> SharedGenerator:
     """Return a generator for the draws called ``stream`` at ``nimg`` images seen.
 
     Its seed is a hash of all three, so that streams and steps are independent, and the same in every
     process and on every platform. (Draws on "cuda" differ from draws on "cpu".)
     """
     digest = hashlib.sha256(f"{seed}/{stream}/{nimg}".encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    made = SharedGenerator(device)
+    made.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    made.rank, made.world = rank, world
+    return made
+
+
+def shared_rows(
+    draw: Callable[[int], Tensor], rows: int, source: torch.Generator | None
+) -> Tensor:  # [rows, ...]
+    """Call ``draw(count)`` for the rows of all processes and return the ``rows`` of this one."""
+    if not isinstance(source, SharedGenerator) or source.world == 1:
+        return draw(rows)
+    return draw(rows * source.world)[source.rank * rows : (source.rank + 1) * rows]
 
 
 class ImageSource:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from coordgan_core.coords import canonical_grid
+from coordgan_core.losses.masked import masked_mean
 from coordgan_core.models.layers import full_precision
 
 
@@ -78,8 +79,7 @@ def _expected_distance(logits: Tensor, target: Tensor, points: Tensor, counts: T
         squared = target.square().sum(2, keepdim=True) + points.square().sum(1) - 2.0 * target @ points.T
         distance = squared.clamp_min(0.0).sqrt()
     expected = (torch.softmax(logits, dim=2) * distance).sum(2)
-    weight = counts.float()
-    return (expected * weight).sum() / weight.sum().clamp_min(1.0)
+    return masked_mean(expected, counts)
 
 
 def equivariance_reference(

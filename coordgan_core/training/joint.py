@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,12 +25,12 @@ from torch import Tensor, nn
 
 from coordgan_core.config import Config
 from coordgan_core.coords import canonical_grid, compose, resize_map
-from coordgan_core.data import augment
 from coordgan_core.data.sampler import ImageSource
 from coordgan_core.data.sampler import generator as random_generator
 from coordgan_core.errors import ConfigError
 from coordgan_core.losses.equivariance import equivariance_loss, prototype_loss
 from coordgan_core.losses.geometry import fold_penalty
+from coordgan_core.losses.masked import masked_mean
 from coordgan_core.losses.structural import StructuralLoss, correlation_loss
 from coordgan_core.losses.swap import swap_neighbours
 from coordgan_core.models.coordgan import CoordGAN
@@ -40,9 +39,17 @@ from coordgan_core.models.ema import averaged_copy, update_average
 from coordgan_core.models.embedding import Embedding
 from coordgan_core.models.encoder import Encoder
 from coordgan_core.training.acceleration import autocast, place
-from coordgan_core.training.embedding import cosine_schedule, draw_pixels, estimate_prototypes, recolour
+from coordgan_core.training.embedding import (
+    MUON_DECAY,
+    Views,
+    cosine_schedule,
+    draw_pixels,
+    estimate_prototypes,
+    two_views,
+)
+from coordgan_core.training.muon import ConvMuon, trunk_weights
 from coordgan_core.training.sizes import read_originals, with_chosen_sizes
-from coordgan_core.training.steps import take_step
+from coordgan_core.training.steps import share_of_batch, take_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,25 +57,6 @@ if TYPE_CHECKING:
 WARMUP_NIMG = 2_000
 ERROR_UNIT = 0.05
 """Weight of the likelihood beside the plain distance in the dense head's loss, in canonical units."""
-
-
-@dataclass(frozen=True)
-class _Views:
-    """Two warped views of a batch, and where their pixels lie in the canonical frame.
-
-    Attributes:
-        clean: The first view before recolouring, ``[B, 3, R, R]``.
-        recoloured: Both views, ``[2B, 3, R, R]``.
-        field: From the second view to the first, ``[B, 2, R, R]``.
-        target: Canonical positions of both views, ``[2B, 2, R, R]``.
-        valid: 1 where a pixel shows something of the photograph, ``[2B, 1, R, R]``.
-    """
-
-    clean: Tensor
-    recoloured: Tensor
-    field: Tensor
-    target: Tensor
-    valid: Tensor
 
 
 class JointStage:
@@ -109,14 +97,18 @@ class JointStage:
         self.average = averaged_copy(self.model)
         self._source = source
         self._structural = StructuralLoss()
-        self._adam = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+        inner = trunk_weights(self._embedding)
+        self._muon = ConvMuon(inner, lr=self.own.muon_rate, weight_decay=MUON_DECAY)
+        self._muon.param_groups[0]["peak"] = self.own.muon_rate
+        self._adam = torch.optim.AdamW(self._groups(inner), betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
 
-    def _groups(self) -> list[dict[str, object]]:
+    def _groups(self, inner: list[nn.Parameter]) -> list[dict[str, object]]:
         def parameters(*modules: nn.Module) -> list[nn.Parameter]:
             return [p for module in modules for p in module.parameters()]
 
         generator = self.model.generator
-        slow = parameters(self._embedding, self._head)
+        taken = {id(weight) for weight in inner}
+        slow = [p for p in parameters(self._embedding, self._head) if id(p) not in taken]
         # Layers of equalised learning rate must not decay: their weights are of unit size by construction.
         equalised = parameters(self._encoder, generator.synthesis)
         return [
@@ -145,8 +137,8 @@ class JointStage:
         return {"model": self.model, "average": self.average}
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """Return the one optimiser."""
-        return {"joint": self._adam}
+        """Return the optimisers of the embedding's inner convolutions and of everything else."""
+        return {"inner": self._muon, "outer": self._adam}
 
     def export(self) -> CoordGAN:
         """Return a copy with averaged weights, in evaluation mode."""
@@ -161,16 +153,20 @@ class JointStage:
 
     def step(self, images: Tensor, *, nimg: int) -> Mapping[str, Tensor]:
         """Take one step on ``images float32 [B, 3, R, R]``, B even; see `training.stages.Stage`."""
-        draws = random_generator(self.config.train.seed, "joint", nimg, self.device)
+        draws = random_generator(self.config.train.seed, "joint", nimg, self.device, **share_of_batch())
         factor = cosine_schedule(nimg, WARMUP_NIMG, self.total_nimg)
-        for group in self._adam.param_groups:
-            group["lr"] = group["peak"] * factor
-        views = self._make_views(self.model.resized(images), draws)
+        for optimizer in (self._muon, self._adam):
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * factor
+        images = self.model.resized(images)
+        views = two_views(images, self._views, draws)
+        target = compose(self._teach(images).repeat(2, 1, 1, 1), views.places)
         with autocast(self.config.train.precision, self.device):
-            losses = dict(self._positions(views, draws)) | dict(self._appearance(views))
+            losses = dict(self._positions(views, target, draws)) | dict(self._appearance(views, target))
             total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()
-        self._adam.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
+        take_step(self._muon)
         take_step(self._adam, max_norm=1.0)
         batch = self.config.train.batch  # over all devices, unlike len(images)
         half_life = min(float(self.own.ema_half_life_nimg), 0.1 * nimg + batch)
@@ -178,23 +174,6 @@ class JointStage:
         return {name: loss.detach() for name, (_, loss) in losses.items()}
 
     @torch.no_grad()
-    def _make_views(self, images: Tensor, draws: torch.Generator) -> _Views:
-        B, R = len(images), images.shape[-1]
-        first = augment.random_warp(B, R, strength=0.5 * self._views.warp, generator=draws)
-        second = augment.random_warp(B, R, strength=self._views.warp, generator=draws)
-        clean = augment.warp_images(images, first)
-        both = torch.cat([clean, augment.warp_images(clean, second)])
-        known = self._teach(images)
-        there = compose(known, first)
-        through = compose(first, second)  # from the second view to the photograph
-        return _Views(
-            clean=clean,
-            recoloured=recolour(both, self._views, draws),
-            field=second,
-            target=torch.cat([there, compose(known, through)]),
-            valid=torch.cat([augment.inside(first), augment.inside(through) * augment.inside(second)]),
-        )
-
     def _teach(self, images: Tensor) -> Tensor:  # images -> [B, 2, R, R]
         """Return where the moving average sees the pixels of clean images."""
         teacher = self.average.embedding
@@ -206,10 +185,13 @@ class JointStage:
         smooth = _gaussian_blur(maps - identity, self.own.teacher_blur_px) + identity
         return resize_map(smooth, *images.shape[-2:])
 
-    def _positions(self, views: _Views, draws: torch.Generator) -> Iterator[tuple[str, tuple[float, Tensor]]]:
-        """Yield the losses of embedding and dense head."""
+    def _positions(
+        self, views: Views, target: Tensor, draws: torch.Generator
+    ) -> Iterator[tuple[str, tuple[float, Tensor]]]:
+        """Yield the losses of embedding and dense head; ``target`` are the views' canonical positions."""
         own, embedding = self.own, self._embedding
-        features, _ = embedding.features(views.recoloured)
+        recoloured = torch.cat([views.first, views.second])
+        features, _ = embedding.features(recoloured)
         descriptors = embedding.describe(features)
         size = (descriptors.shape[-2], descriptors.shape[-1])
         one, two = descriptors.chunk(2)
@@ -222,38 +204,41 @@ class JointStage:
         )
         prototype = prototype_loss(
             descriptors,
-            F.interpolate(views.target, size=size, mode="area"),
-            F.interpolate(views.valid, size=size, mode="area"),
+            F.interpolate(target, size=size, mode="area"),
+            F.interpolate(views.inside, size=size, mode="area"),
             embedding.prototypes,
             temperature=embedding.config.temperature,
             queries=draw_pixels(descriptors, self._views.queries, draws),
         )
         yield "equivariance", (own.equivariance, equivariance)
         yield "prototype", (own.prototype, prototype)
-        yield "dense", (own.dense, self._dense(features, descriptors, views))
+        yield "dense", (own.dense, self._dense(features, descriptors, recoloured, target, views.inside))
 
-    def _dense(self, features: Tensor, descriptors: Tensor, views: _Views) -> Tensor:
+    def _dense(
+        self, features: Tensor, descriptors: Tensor, recoloured: Tensor, target: Tensor, inside: Tensor
+    ) -> Tensor:
         """Return the dense head's loss on every third view: full resolution is costly."""
         chosen = slice(None, None, 3)
         with torch.no_grad():
             found = self._embedding.locate(descriptors[chosen])
-        offsets, scale = self._head(features[chosen], views.recoloured[chosen])
+        offsets, scale = self._head(features[chosen], recoloured[chosen])
         maps = resize_map(found, *offsets.shape[-2:]) + offsets
-        return _laplace(maps, scale, views.target[chosen], views.valid[chosen])
+        return _laplace(maps, scale, target[chosen], inside[chosen])
 
-    def _appearance(self, views: _Views) -> Iterator[tuple[str, tuple[float, Tensor]]]:
+    def _appearance(self, views: Views, target: Tensor) -> Iterator[tuple[str, tuple[float, Tensor]]]:
         """Yield the losses of encoder, warp and synthesis, on the first view in its own colours.
 
-        Half of the batch serves: labels do not depend on these networks, and they learn fast.
+        Every other pair of images serves: labels do not depend on these networks, and they learn fast.
         """
         own, generator = self.own, self.model.generator
-        images = views.clean[: max(2, len(views.clean) // 4 * 2)]
-        count = len(images)
+        count = len(views.clean)
+        chosen = [i for i in range(count) if i // 2 % 2 == 0 and (i % 2 or i + 1 < count or count == 1)]
+        images = views.clean[chosen]
         codes = self._encoder(images)
         by_code = generator.warp(codes.structure)
         size = (by_code.shape[-2], by_code.shape[-1])
-        target = F.interpolate(views.target[:count], size=size, mode="area")
-        valid = F.interpolate(views.valid[:count], size=size, mode="area")
+        target = F.interpolate(target[chosen], size=size, mode="area")
+        valid = F.interpolate(views.inside[chosen], size=size, mode="area")
         # Painted at the known positions: synthesis need not wait for the structure code to find them.
         again = generator.synthesize(target, codes.texture)
         swapped = generator.synthesize(target, swap_neighbours(codes.texture))
@@ -269,14 +254,14 @@ def _distance(maps: Tensor, target: Tensor) -> Tensor:  # [B, 2, H, W] twice -> 
 
 
 def _mean_distance(maps: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    return (_distance(maps, target) * valid).sum() / valid.sum().clamp_min(1.0)
+    return masked_mean(_distance(maps, target), valid)
 
 
 def _laplace(maps: Tensor, scale: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """Return the distance plus, weakly, its negative log-likelihood under the predicted Laplace scale."""
     distance = _distance(maps, target)
     likelihood = distance / scale + scale.log()
-    return ((distance + ERROR_UNIT * likelihood) * valid).sum() / valid.sum().clamp_min(1.0)
+    return masked_mean(distance + ERROR_UNIT * likelihood, valid)
 
 
 def _gaussian_blur(values: Tensor, deviation_px: float) -> Tensor:  # [B, C, h, w], edges repeated

@@ -131,7 +131,7 @@ class Session:
     def _stage_config(self) -> Config:
         """Return the configuration as the stage sees it: planned length, present batch, its own seed."""
         changes: dict[str, Any] = {
-            "train.seed": self._seed(rank=self.group.rank),
+            "train.seed": self._seed(),
             "train.batch": self.position.batch,
         }
         if self.name in self.plan:

@@ -7,6 +7,13 @@ import torch.distributed as dist
 from torch import nn
 
 
+def share_of_batch() -> dict[str, int]:
+    """Return ``rank`` and ``world`` of this process: which share of a batch's draws is its own."""
+    if dist.is_available() and dist.is_initialized():
+        return {"rank": dist.get_rank(), "world": dist.get_world_size()}
+    return {"rank": 0, "world": 1}
+
+
 def take_step(optimizer: torch.optim.Optimizer, *, max_norm: float | None = None) -> None:
     """Average the gradients over all processes, limit their norm and let ``optimizer`` take its step.
 

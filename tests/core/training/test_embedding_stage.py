@@ -9,10 +9,11 @@ from torch import Tensor
 from coordgan_core.config import EmbeddingTrainingConfig
 from coordgan_core.coords import canonical_grid
 from coordgan_core.data import augment
-from coordgan_core.data.sampler import ImageSource
+from coordgan_core.data.sampler import ImageSource, generator
 from coordgan_core.errors import ConfigError
 from coordgan_core.models.embedding import Embedding
 from coordgan_core.training.embedding import (
+    Anchors,
     EmbeddingStage,
     cosine_schedule,
     draw_pixels,
@@ -67,6 +68,31 @@ def test_a_step_is_a_function_of_state_images_and_count() -> None:
     other = build()
     other.step(batch(), nimg=BATCH)
     assert not same(state(one)["modules"], state(other)["modules"])
+
+
+def test_the_anchor_fades_and_then_goes() -> None:
+    stage = build(**{"train.embedding.anchor_share": 0.1, "train.embedding.anchor": 2.0})
+    history = run(stage, 0, 6)
+    assert ["anchor" in losses for losses in history] == [True] * 4 + [False] * 2
+    views = two_views(batch(), stage.own, generator(0, "test", 0))
+    found = stage.embedding(torch.cat([views.first, views.second]))
+    weights = [
+        dict(stage._losses(found, views, generator(0, "test", 1), number * BATCH))["anchor"][0]
+        for number in range(4)
+    ]
+    assert weights == pytest.approx([2.0, 1.5, 1.0, 0.5])
+
+
+def test_anchors_start_smooth_and_take_over_prototypes() -> None:
+    fresh = model().embedding
+    assert fresh is not None
+    table = Anchors(fresh)().detach()
+    torch.testing.assert_close(table.norm(dim=0), torch.ones(8, 8))
+    near = float((table[:, :, 1:] * table[:, :, :-1]).sum(0).mean())
+    far = float((table[:, :, 4:] * table[:, :, :-4]).sum(0).mean())
+    assert near > 0.7 > 0.4 > far
+    fresh.set_prototypes(torch.randn(8, 8, 8, generator=torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(Anchors(fresh)().detach(), fresh.prototypes)
 
 
 def test_the_seed_decides_the_draws() -> None:
@@ -188,11 +214,18 @@ def test_the_second_view_is_the_first_one_warped() -> None:
     smooth = torch.cat([canonical_grid(32, 32), canonical_grid(32, 32)[:1] * 0])[None].expand(
         BATCH, -1, -1, -1
     )
-    first, second, field = two_views(smooth, own, torch.Generator().manual_seed(0))
-    error = (augment.warp_images(first, field) - second).abs()
+    views = two_views(smooth, own, torch.Generator().manual_seed(0))
+    first, second = views.first, views.second
+    error = (augment.warp_images(first, views.field) - second).abs()
     assert float(error.mean()) < 0.06  # noise of up to 0.06, in both, and a box blur in some
     assert float((first - second).abs().mean()) > 0.1
     assert float((first - smooth).abs().mean()) > 0.03  # the first one is warped too
+    assert torch.equal(views.clean, augment.warp_images(smooth, views.places[:BATCH]))
+    # the picture's colours are its coordinates: each view shows its own places
+    shown = torch.cat([views.clean, augment.warp_images(views.clean, views.field)])[:, :2]
+    away = 1.0 - F.max_pool2d(1.0 - views.inside, 5, 1, 2)
+    assert float(((shown - views.places).abs() * away).max()) < 1 / 16
+    assert 0.4 < float(views.inside.mean()) < 1.0
 
 
 def test_pixels_are_drawn_for_each_image() -> None:
