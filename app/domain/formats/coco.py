@@ -111,7 +111,7 @@ class CocoInstances(BaseFormat):
         """Add label maps one by one to lists on disk; the JSON is put together after the last one."""
         shift = 1 - int(FIRST_ID.of(options))
         used: set[int] = set(table.ids)
-        with json_files.spools(2) as (images, annotations):
+        with json_files.spools(out, 2) as (images, annotations):
             for number, item in enumerate(items, 1):
                 labels = item.load()
                 images.add(image_entry(item, number, labels.shape))

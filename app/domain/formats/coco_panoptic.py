@@ -96,7 +96,7 @@ class CocoPanoptic(BaseFormat):
         """Write PNGs one by one; the JSON is put together after the last one."""
         used: set[int] = set(table.ids)
         colors = segment_colors(table)
-        with json_files.spools(2) as (images, annotations):
+        with json_files.spools(out, 2) as (images, annotations):
             for number, item in enumerate(items, 1):
                 labels = item.load()
                 files = self.files(item, (), table, options)

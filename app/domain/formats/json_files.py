@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
 from coordgan_core.data.images import MAX_PIXELS
-from coordgan_core.errors import LabelError
+from coordgan_core.errors import DiskFullError, LabelError
 from coordgan_core.files import atomic_path
 
 _SNIFFED = 1 << 18
@@ -122,15 +122,27 @@ def dump(value: Any) -> str:
 
 
 class Spool:
-    """A JSON list that grows on disk, one value a line, until it is put into its file."""
+    """A JSON list that grows on disk, one value a line, until it is put into its file.
 
-    def __init__(self) -> None:
-        self._stream: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+    Args:
+        folder: On whose disk; made if it is not there. The file has no name and leaves nothing behind.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self.count = 0
+        self._folder = folder
+        with self._told():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._stream: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - see `close`
 
     def add(self, value: Any) -> None:
-        """Append a value."""
-        self._stream.write((",\n" if self.count else "\n").encode() + dump(value).encode())
+        """Append a value.
+
+        Raises:
+            DiskFullError: The disk is full.
+        """
+        with self._told():
+            self._stream.write((",\n" if self.count else "\n").encode() + dump(value).encode())
         self.count += 1
 
     def copy_to(self, target: IO[bytes]) -> None:
@@ -142,22 +154,34 @@ class Spool:
 
     def close(self) -> None:
         """Give the disk space back."""
-        self._stream.close()
+        with contextlib.suppress(OSError):  # what is not written yet is not needed any more
+            self._stream.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DiskFullError(
+                f"{self._folder} could not be written ({error.strerror})",
+                expected="a writable folder with free space",
+                remedy="free some space or choose another folder; nothing that existed was changed",
+            ) from error
 
 
 @contextlib.contextmanager
-def spools(count: int) -> Iterator[list[Spool]]:
-    """Yield empty lists that are given back at the end, whatever happens.
+def spools(folder: Path, count: int) -> Iterator[list[Spool]]:
+    """Yield empty lists on the disk of ``folder`` that are given back at the end, whatever happens.
 
     Raises:
-        DiskFullError: The folder for temporary files is full.
+        DiskFullError: The disk is full, or may not be written to.
     """
-    made = [Spool() for _ in range(count)]
-    try:
+    with contextlib.ExitStack() as stack:
+        made = []
+        for _ in range(count):
+            made.append(Spool(folder))
+            stack.callback(made[-1].close)
         yield made
-    finally:
-        for spool in made:
-            spool.close()
 
 
 def write_object(path: Path, members: Mapping[str, Any]) -> None:

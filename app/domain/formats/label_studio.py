@@ -121,7 +121,7 @@ class LabelStudio(BaseFormat):
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
     ) -> Iterator[Written]:
         """Add tasks one by one to a list on disk; the JSON, the configuration and the classes come last."""
-        with json_files.spools(1) as (tasks,):
+        with json_files.spools(out, 1) as (tasks,):
             for item in items:
                 files = self.files(item, (), table, options)
                 for file in files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,6 @@ class Labelme(BaseFormat):
         Raises:
             LabelError: There is none.
         """
-        del images
         root = path if path.is_dir() else path.parent
         found, labels, others = [], dict[str, None](), 0
         for file in _candidates(path):
@@ -100,7 +99,7 @@ class Labelme(BaseFormat):
         if others:
             warnings.append(f"{others} shapes are left out: points, lines and others that are no regions")
         ids = {name: number for number, name in names.items()}
-        items = [_item(file, root, ids) for file in found]
+        items = [_item(file, root, ids, images) for file in found]
         return Source(tuple(items), names, tuple(warnings))
 
     def files(
@@ -225,14 +224,18 @@ def _numbered(root: Path, labels: Iterable[str], title: str) -> tuple[dict[int, 
     return names, warnings
 
 
-def _item(file: Path, root: Path, ids: Mapping[str, int]) -> ImportItem:
+def _item(file: Path, root: Path, ids: Mapping[str, int], images: KnownImages) -> ImportItem:
     key = file.relative_to(root).as_posix().removesuffix(".json")
-    return ImportItem(key, functools.partial(_load, file, ids), "", functools.partial(_before, file))
+    load = functools.partial(_load, file, ids, functools.partial(images.size, key))
+    return ImportItem(key, load, "", functools.partial(_before, file))
 
 
-def _load(file: Path, ids: Mapping[str, int]) -> LabelMap:
+def _load(file: Path, ids: Mapping[str, int], known: Callable[[], tuple[int, int] | None]) -> LabelMap:
     content = json_files.load(file)
-    size = json_files.image_shape(content, "imageWidth", "imageHeight", file.name)
+    found = None
+    if isinstance(content, dict) and content.get("imageWidth") is None:  # old files do not tell
+        found = known()
+    size = found[::-1] if found else json_files.image_shape(content, "imageWidth", "imageHeight", file.name)
     return paint_shapes(json_files.member(content, "shapes", list, file.name), ids, size, file.name)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import tempfile
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +18,9 @@ from PIL import Image
 from app.domain.classes import AddClass, ClassTable, ImportClasses, ReorderClasses, table_from_names
 from app.domain.edits import Edit
 from app.domain.formats import FORMATS, export, import_labels, import_report
-from app.domain.formats.base import ExportItem, ExportOptions, Source
+from app.domain.formats.base import ExportItem, ExportOptions, KnownImages, Source
 from app.domain.project import Commit, Project
+from coordgan_core.errors import DiskFullError, LabelError
 
 GOLDEN = Path(__file__).parent / "golden"
 EARS = table_from_names(["body", "ear"])
@@ -305,9 +308,35 @@ def test_memory_does_not_grow_with_the_images_and_progress_comes_one_by_one(
     assert len(FORMATS[name].read(tmp_path / "240").items) == 240
 
 
+def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("coco", tmp_path, [item_of(np.ones((3, 3), np.uint8))])
+    before = (tmp_path / "annotations/instances_default.json").read_bytes()
+
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
+    with pytest.raises(DiskFullError, match="No space left"):
+        write("coco", tmp_path, [item_of(np.zeros((3, 3), np.uint8))])
+    assert (tmp_path / "annotations/instances_default.json").read_bytes() == before
+
+
+def test_old_labelme_files_take_the_size_of_their_image(tmp_path: Path) -> None:
+    content = json.loads((GOLDEN / "labelme/cat.json").read_text())
+    del content["imageHeight"], content["imageWidth"]
+    (tmp_path / "cat.json").write_text(json.dumps(content))
+    known = KnownImages(["cat"], lambda name: (32, 24) if name == "cat" else None)
+    labels = FORMATS["labelme"].read(tmp_path, known).items[0].load()
+    assert np.array_equal(labels, imported("labelme", GOLDEN / "labelme")[1])
+    with pytest.raises(LabelError, match="imageWidth"):
+        imported("labelme", tmp_path)
+
+
 @pytest.mark.parametrize("name", ["coco", "coco-panoptic", "label-studio"])
 def test_an_export_that_is_stopped_leaves_no_half_file(name: str, tmp_path: Path) -> None:
     work = FORMATS[name].write(tmp_path, many(10, []), EARS, ExportOptions())
     next(work)
     work.close()  # type: ignore[attr-defined]
     assert not (tmp_path / FORMATS[name].common_files()[0]).exists()
+    assert not [f for f in tmp_path.iterdir() if f.is_file()]
