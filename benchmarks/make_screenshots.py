@@ -25,10 +25,13 @@ from app import launch
 from app.services.engine import Answer, EngineClient
 from app.services.models import ModelInfo
 from app.services.propagation import PropagationRequest
+from benchmarks.training_screenshots import take_training
 from coordgan_core.engine.protocol import Reply
 
 SIZE = (1440, 900)
 STEP_MS = 250
+PATIENCE_SEC = 1200
+"""Longest wait for anything."""
 PLAIN = ("settings", "shortcuts", "propagate")
 """Pictures that a palette of 256 colours does no harm."""
 REVIEWED = "figure-02.jpg"
@@ -188,7 +191,7 @@ class Studio:
 
     def wait(self, condition: Callable[[], object] | None = None, limit_sec: float = 0.6) -> None:
         """Run the event loop until a condition holds, or for a while."""
-        until = time.monotonic() + (limit_sec if condition is None else 180)
+        until = time.monotonic() + (limit_sec if condition is None else PATIENCE_SEC)
         while time.monotonic() < until and not (condition is not None and condition()):
             self.app.processEvents()
             time.sleep(0.003)
@@ -198,6 +201,15 @@ class Studio:
         self.wait(limit_sec=settle_sec)
         picture = (widget or self.window).grab().toImage()
         picture.save(str(self.out / f"{name}-{self.theme}.png"))
+
+    def shoot_both(self, name: str) -> None:
+        """Keep a picture in each appearance."""
+        settings, before = self.running.settings, self.theme
+        for self.theme in ("light", "dark"):
+            settings.set("general.theme", self.theme)
+            self.shoot(name)
+        self.theme = before
+        settings.set("general.theme", before)
 
     def shoot_dialog(self, name: str, dialog: QDialog) -> None:
         """Keep a picture of a dialog."""
@@ -280,18 +292,28 @@ def main() -> int:
     """Make all pictures, light and dark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--part", choices=("window", "training", "all"), default="all")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for theme in ("light", "dark"):
-        with tempfile.TemporaryDirectory() as folder:
-            studio = Studio(arguments.out, theme, Path(folder))
-            try:
-                take_all(studio)
-            finally:
-                studio.running.close()
-                studio.wait(limit_sec=0.1)
+    if arguments.part != "training":
+        for theme in ("light", "dark"):
+            photograph(arguments.out, theme, lambda studio, _folder: take_all(studio))
+    if arguments.part != "window":
+        photograph(arguments.out, "light", take_training)
     shrink(arguments.out)
     return 0
+
+
+def photograph(out: Path, theme: str, take: Callable[[Studio, Path], None]) -> None:
+    """Open a window with a profile of its own, and take pictures of it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        studio = Studio(out, theme, folder)
+        try:
+            take(studio, folder)
+        finally:
+            studio.running.close()
+            studio.wait(limit_sec=0.1)
 
 
 def shrink(folder: Path) -> None:

@@ -84,6 +84,10 @@ def test_a_run_is_attached_while_it_is_looked_at_and_only_then(
     page.show_place("models")
     assert training.attached == set()
     page.show_place("a")
+    page.left()
+    assert training.attached == set(), "nobody looks at it"
+    page.entered()
+    assert training.attached == {"a"}
     page.close_page()
     assert training.attached == set()
     assert training.is_closed

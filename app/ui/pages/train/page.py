@@ -174,8 +174,12 @@ class TrainPage(Page):
     def entered(self) -> None:
         """Look for what has changed meanwhile: labels of the project, models, free memory."""
         self.project_changed()
-        if self.rail.current == MODELS:
-            self.library.refresh()
+        self.show_place(self.rail.current)
+
+    def left(self) -> None:
+        """Draw nothing that nobody looks at."""
+        if self._run is not None:
+            self._run.detach()
 
     def project_changed(self) -> None:
         """Offer the images of the open project."""
