@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.faults.processes import LOADED, Victim
 
 HANG_SEC = 60.0
+START_SEC = 120.0
+"""What a worker may take to load PyTorch on a busy machine."""
 
 
 @dataclass
@@ -34,14 +36,15 @@ def run(
     hang_sec: float = HANG_SEC,
     worker: str = "tests.fuzz.worker:work",
     progress: Callable[[Report], None] = lambda _: None,
+    enough: Callable[[Report], bool] = lambda _: False,
 ) -> Report:
-    """Feed until the time or the inputs are over."""
+    """Feed until the time or the inputs are over, or it is enough."""
     if "tests.fuzz.worker" not in LOADED:
         LOADED.append("tests.fuzz.worker")
     report, began, started = Report(), time.monotonic(), 0
     victim: Victim | None = None
     last, since = ("", 0), time.monotonic()
-    while report.inputs < inputs and time.monotonic() - began < seconds:
+    while report.inputs < inputs and time.monotonic() - began < seconds and not enough(report):
         if victim is None:
             place = root / f"worker{started}"
             place.mkdir(parents=True, exist_ok=True)
@@ -64,7 +67,7 @@ def run(
         if victim._silent:
             report.crashes += 1
             report.problems.append(f"{last[0]} --seed {last[1]}: the process died")
-        elif time.monotonic() - since > hang_sec:
+        elif time.monotonic() - since > (hang_sec if last[0] else START_SEC):
             report.hangs += 1
             report.problems.append(f"{last[0]} --seed {last[1]}: no answer for {hang_sec:.0f} s")
         else:

@@ -16,7 +16,7 @@ from tests.fuzz import campaign, worker
 pytestmark = pytest.mark.skipif(
     "forkserver" not in multiprocessing.get_all_start_methods(), reason="limits of memory are of POSIX"
 )
-INPUTS = 5
+INPUTS = 2
 
 
 @pytest.mark.parametrize("target", sorted(worker.TARGETS))
@@ -48,7 +48,13 @@ def bad_worker(tell: Tell, place: Path, seed: int) -> None:
 
 
 def test_the_campaign_counts_crashes_deaths_and_hangs(tmp_path: Path) -> None:
-    report = campaign.run(tmp_path, seconds=6.0, hang_sec=1.5, worker="tests.fuzz.test_fuzz:bad_worker")
+    report = campaign.run(
+        tmp_path,
+        seconds=150.0,
+        hang_sec=1.5,
+        worker="tests.fuzz.test_fuzz:bad_worker",
+        enough=lambda report: report.hangs > 0,
+    )
     assert report.crashes == 2, "one foreign exception, one process that died"
-    assert report.hangs >= 1
+    assert report.hangs == 1
     assert report.inputs == 1

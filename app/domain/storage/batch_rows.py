@@ -80,7 +80,7 @@ def loaded(text: str) -> Any:
 
 
 def other_state(text: str) -> dict[str, Any]:
-    """Return the columns of an image's other state; they become part of a statement, so no others are taken."""
+    """Return the columns of an image's other state; they become part of a statement: no others are taken."""
     state = loaded(text)
     if not isinstance(state, dict) or not set(STATE_COLUMNS) <= set(state) <= {
         *STATE_COLUMNS,

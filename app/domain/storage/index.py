@@ -202,6 +202,18 @@ class ImageIndex:
                 found.setdefault(image_id, {})[class_id] = pixels
         return found
 
+    def class_scores(self, ids: Iterable[int]) -> dict[int, dict[int, float]]:
+        """Return the confidence of each class of several images; those without are left out."""
+        wanted = set(ids)
+        found: dict[int, dict[int, float]] = {}
+        for image_id, class_id, score in self._db.read(
+            "SELECT image_id, class_id, confidence FROM image_classes "
+            "WHERE pixels > 0 AND confidence IS NOT NULL ORDER BY image_id, class_id"
+        ):
+            if image_id in wanted:
+                found.setdefault(image_id, {})[class_id] = score
+        return found
+
     def class_sets(self) -> dict[int, list[int]]:
         """Return the classes of every image that has any but background."""
         found: dict[int, list[int]] = {}
