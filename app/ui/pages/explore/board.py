@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,7 @@ UNSURE = 0.25
 """Certainty below which a mark is an open, dotted ring."""
 _MAX_SAVED_PX = 16_000
 _MOST_SCALED = 900
+_LEAST_SCALED = 2  # each time, so that it ends
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ class Painting:
         captions: Whether there are any.
         pixels: Enlarge by repeating pixels; else smoothly.
         ratio: Device pixels a pixel.
+        until: When to stop scaling pictures nicely, on the clock of `time.monotonic`.
     """
 
     tokens: Tokens
@@ -176,6 +179,9 @@ class Painting:
     captions: bool = True
     pixels: bool = False
     ratio: float = 1.0
+    until: float = math.inf
+    unfinished: bool = False
+    made: int = 0
     scaled: dict[tuple[int, int, int, bool], QImage] = field(default_factory=dict)
 
     def paint(self, painter: QPainter, tile: Tile, cell: QRectF) -> None:
@@ -211,18 +217,23 @@ class Painting:
             paint_mark(painter, mark, target)
 
     def _enlarged(self, image: QImage, size: QSize) -> QImage:
+        """Return a picture in its size; where time is up it is drawn roughly, and `unfinished`."""
         key = (image.cacheKey(), size.width(), size.height(), self.pixels)
-        if key not in self.scaled:
-            larger = size.width() > image.width()
-            fast = self.pixels and larger
-            mode = (
-                Qt.TransformationMode.FastTransformation
-                if fast
-                else Qt.TransformationMode.SmoothTransformation
-            )
-            if len(self.scaled) > _MOST_SCALED:
-                self.scaled.clear()
-            self.scaled[key] = image.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, mode)
+        if key in self.scaled:
+            return self.scaled[key]
+        if time.monotonic() > self.until and self.made >= _LEAST_SCALED:
+            self.unfinished = True
+            return image
+        self.made += 1
+        repeat = self.pixels and size.width() > image.width()
+        mode = Qt.TransformationMode
+        if len(self.scaled) > _MOST_SCALED:
+            self.scaled.clear()
+        self.scaled[key] = image.scaled(
+            size,
+            Qt.AspectRatioMode.IgnoreAspectRatio,
+            mode.FastTransformation if repeat else mode.SmoothTransformation,
+        )
         return self.scaled[key]
 
     def _blank(self, painter: QPainter, cell: QRectF, tile: Tile) -> None:
@@ -288,7 +299,7 @@ def draw_board(board: Board, painting: Painting, *, margin: int = 16) -> QImage:
     picture.fill(QColor(painting.tokens.window))
     painter = QPainter(picture)
     painter.translate(margin, margin)
-    own = replace(painting, ratio=1.0, scaled={})
+    own = replace(painting, ratio=1.0, until=math.inf, scaled={})
     for tile, place in board.places(cell, captions=painting.captions):
         own.paint(painter, tile, place)
     painter.end()

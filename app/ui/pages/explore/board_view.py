@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, QTimer, Signal
@@ -17,6 +18,7 @@ _FLOW_CELL = 168.0
 _GRID_CELL = 132.0
 _LEAST_CELL, _MOST_CELL = 40.0, 420.0
 _SCROLL_PX = 14
+_PAINT_SEC = 0.012
 
 
 class BoardView(QScrollArea):
@@ -150,6 +152,8 @@ class _Surface(QWidget):
         self._look = QTimer(self, singleShot=True, interval=_LOUPE_MS)
         self._look.timeout.connect(self._enlarge)
         self._mouse = QPoint()
+        self._finish = QTimer(self, singleShot=True, interval=0)
+        self._finish.timeout.connect(self.update)
 
     def show_board(self, board: Board, cell: float) -> None:
         self._board, self._cell = board, cell
@@ -167,11 +171,15 @@ class _Surface(QWidget):
         """Paint the tiles that can be seen."""
         painter = QPainter(self)
         self.painting.ratio = self.devicePixelRatioF()
+        self.painting.until = time.monotonic() + _PAINT_SEC
+        self.painting.unfinished, self.painting.made = False, 0
         seen = QRectF(event.rect()).adjusted(0, -30, 0, 30)
         for tile, place in self._places():
             if place.intersects(seen):
                 self.painting.paint(painter, tile, place)
         painter.end()
+        if self.painting.unfinished:
+            self._finish.start()
 
     def tile_at(self, at: QPointF) -> tuple[Tile, QRectF] | None:
         """Return the tile whose picture lies under a position, and where its picture is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from PySide6.QtCore import QPoint, QRectF, Qt
@@ -62,7 +63,7 @@ class Loupe(QWidget):
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 10, 10)
         cell = QRectF(_PAD, _PAD, self.SIDE_PX, self.SIDE_PX)
         bare = replace(self._tile, caption="", is_chosen=False)
-        painting = replace(self._painting, ratio=self.devicePixelRatioF(), scaled={})
+        painting = replace(self._painting, ratio=self.devicePixelRatioF(), until=math.inf, scaled={})
         painting.paint(painter, bare, cell)
         painter.setPen(QColor(tokens.text))
         if self._tile.parts:

@@ -89,9 +89,16 @@ class SwapView(ExploreView):
         corner = Tile(text=f"{words[other]} →\n{words[self.rows_are]} ↓", key="corner")
         first = [self._head("column", c, source) for c, source in enumerate(self._columns)]
         rows: list[tuple[Tile | None, ...]] = [(corner, *first)]
+        by_row = self.rows_are == "structure"
+        column_parts = [self._part("column", c) for c in range(len(self._columns))]
         for r, source in enumerate(self._rows):
-            cells = [self._cell(r, c) for c in range(len(self._columns))]
-            rows.append((self._head("row", r, source), *cells))
+            row_part = self._part("row", r)
+            cells: list[Tile | None] = [self._head("row", r, source)]
+            for c, column_part in enumerate(column_parts):
+                aspect = self._heads.get(("row", r) if by_row else ("column", c), (None, None))[1]
+                parts = (row_part, column_part) if by_row else (column_part, row_part)
+                cells.append(Tile(self._cells.get((r, c)), key=("cell", r, c), aspect=aspect, parts=parts))
+            rows.append(tuple(cells))
         return Board(tuple(rows), has_heads=True)
 
     def _head(self, axis: str, index: int, source: Source) -> Tile:
@@ -99,18 +106,12 @@ class SwapView(ExploreView):
         problem = self._problems.get((axis, index), "")
         return Tile(image, source.title, (axis, index), aspect, problem=problem, is_head=True)
 
-    def _cell(self, r: int, c: int) -> Tile:
-        structure = ("row", r) if self.rows_are == "structure" else ("column", c)
-        row_name, column_name = self._rows[r].title, self._columns[c].title
-        names = (row_name, column_name) if self.rows_are == "structure" else (column_name, row_name)
-        texture = ("column", c) if structure[0] == "row" else ("row", r)
-        shape, aspect = self._heads.get(structure, (None, None))
-        look = self._heads.get(texture, (None, None))[0]
-        parts = (
-            (shape, tr("structure\n{name}", name=names[0])),
-            (look, tr("texture\n{name}", name=names[1])),
-        )
-        return Tile(self._cells.get((r, c)), key=("cell", r, c), aspect=aspect, parts=parts)
+    def _part(self, axis: str, index: int) -> tuple[QImage | None, str]:
+        """Return one of the two things that a render is made of, and how the loupe calls it."""
+        kind = self.rows_are if axis == "row" else "texture" if self.rows_are == "structure" else "structure"
+        source = (self._rows if axis == "row" else self._columns)[index]
+        text = "structure\n{name}" if kind == "structure" else "texture\n{name}"
+        return self._heads.get((axis, index), (None, 1.0))[0], tr(text, name=source.title)
 
 
 class TextureSwapView(SwapView):
