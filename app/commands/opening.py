@@ -66,8 +66,9 @@ def find_images(project: Project, names: Sequence[str]) -> list[int]:
     for name in names:
         image_id = project.find(Path(name).as_posix())
         if image_id is None:
-            place = os.path.relpath(Path(name).absolute(), project.images_folder)
-            image_id = project.find(Path(place).as_posix())
+            with contextlib.suppress(ValueError):  # on another drive
+                place = os.path.relpath(Path(name).absolute(), project.images_folder)
+                image_id = project.find(Path(place).as_posix())
         if image_id is None:
             raise DataError(
                 f"there is no image {name} in the project",

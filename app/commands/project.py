@@ -210,7 +210,9 @@ def review_report(
     rows = project.rows(review_queue(project, class_id=known.id if known else None))
     if below is not None:
         rows = [row for row in rows if row.confidence is None or row.confidence < below]
+    rows = rows[:limit] if limit else rows
     suggestion = suggest_next(project)
+    scores = project.index.class_scores([row.id for row in rows])
     names = {c.id: c.name for c in project.classes.classes}
     return {
         "project": str(project.folder),
@@ -220,11 +222,9 @@ def review_report(
             {
                 "image": row.path,
                 "confidence": row.confidence,
-                "classes": {
-                    names.get(c, f"class {c}"): score for c, score in project.class_confidence(row.id).items()
-                },
+                "classes": {names.get(c, f"class {c}"): score for c, score in scores.get(row.id, {}).items()},
             }
-            for row in (rows[:limit] if limit else rows)
+            for row in rows
         ],
         "label_next": suggestion
         and {"image": project.row(suggestion.image_id).path, "reason": suggestion.reason},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -19,7 +20,9 @@ import torch
 from PIL import Image
 
 from app.cli import main
+from app.commands.together import Meeting
 from app.domain.project import Project, Status
+from coordgan_core.errors import DataError
 from coordgan_core.labels import LabelClasses, write_label_map
 from coordgan_core.models.coordgan import CoordGAN
 from coordgan_core.snapshot import ModelCard, save_model
@@ -152,6 +155,49 @@ def test_when_one_process_dies_the_rest_is_done_by_the_next_run(
     assert report["edited"] == 0
     assert {path.name for path in out.glob("propagation*")} == {"propagation.json"}
     assert content(out) == alone
+
+
+class Store:
+    """A store of `torch.distributed` of which the other end may go."""
+
+    def __init__(self, *, gone: bool) -> None:
+        self.gone = gone
+        self.kept: dict[str, str] = {}
+
+    def set(self, key: str, value: str) -> None:
+        if self.gone:
+            raise torch.distributed.DistNetworkError("Connection reset by peer")
+        self.kept[key] = value
+
+    def check(self, keys: list[str]) -> bool:
+        self.kept.setdefault("report/1", json.dumps({"labelled": 2}))
+        self.kept.setdefault("read/1", "")
+        return all(key in self.kept for key in keys)
+
+    def get(self, key: str) -> str:
+        return self.kept[key]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_processes_meet_at_the_end_or_say_that_the_others_have_gone(
+    monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    by_hand = Meeting()
+    assert not by_hand.waits
+    assert by_hand.reports({"labelled": 1}) == [{"labelled": 1}]
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    module = importlib.import_module("torch.distributed.rendezvous")
+    monkeypatch.setattr(module, "rendezvous", lambda url: iter([(Store(gone=gone), 0, 2)]))
+    meeting = Meeting()
+    assert meeting.waits
+    if gone:
+        with pytest.raises(DataError, match="Run the same command again"):
+            meeting.reports({"labelled": 1})
+    else:
+        assert meeting.reports({"labelled": 1}) == [{"labelled": 1}, {"labelled": 2}]
 
 
 def interrupted(arguments: list[str], begun: Callable[[], object], number: int = signal.SIGINT) -> str:

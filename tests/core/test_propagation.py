@@ -220,6 +220,54 @@ def test_processes_share_a_folder_and_a_single_one_accepts_their_work(folder, tm
     assert run(folder, out)[1].done == 6
 
 
+def test_parts_that_contradict_each_other_make_nothing_look_edited(folder, tmp_path):
+    out = tmp_path / "out"
+    run(folder, out)
+    other = {"images": folder, "out": out, "options": dataclasses.replace(SMALL, align=None), "world": 2}
+    cut_off = propagate_folder(predictor(), [reference()], **other, rank=0)
+    next(e for e in cut_off if isinstance(e, Labelled))
+    cut_off.close()  # its part still tells of the first run's results of the other process
+    list(propagate_folder(predictor(), [reference()], **other, rank=1))
+    assert (out / "propagation.0.json").is_file()
+    finished = run(folder, out, options=dataclasses.replace(SMALL, refine=None))[1]
+    assert (finished.labelled, finished.edited) == (6, 0)
+    assert [path.name for path in out.glob("propagation*")] == ["propagation.json"]
+
+
+def test_the_last_of_several_processes_writes_what_is_about_the_whole_folder(folder, tmp_path):
+    out = tmp_path / "out"
+    run(folder, out, rank=1, world=2)
+    assert not (out / "contact_sheet.png").exists()
+    assert not (out / "propagation.json").exists()
+    run(folder, out, rank=0, world=2)
+    assert (out / "contact_sheet.png").is_file()
+    assert (out / "classes.json").is_file()
+    noted = json.loads((out / "propagation.json").read_text())
+    assert (len(noted["images"]), list(noted["failures"])) == (6, ["broken.jpg"])
+    Image.fromarray(picture(64, 64)[0]).save(folder / "broken.jpg")
+    for rank in (0, 1):
+        run(folder, out, rank=rank, world=2)
+    noted = json.loads((out / "propagation.json").read_text())
+    assert (len(noted["images"]), noted["failures"]) == (7, {})
+
+
+def test_the_network_always_sees_as_many_images_at_once(folder, tmp_path):
+    sizes = []
+
+    class Counting(ShiftModel):
+        def correspondence(self, images):
+            sizes.append(len(images))
+            return super().correspondence(images)
+
+    model = Predictor(Counting(), device="cpu", batch=4)
+    list(propagate_folder(model, [reference()], folder, tmp_path / "out", options=SMALL))
+    (tmp_path / "out/labels/q0.png").unlink()
+    sizes = sizes[1:]  # the reference
+    list(propagate_folder(model, [reference()], folder, tmp_path / "out", options=SMALL))
+    assert set(sizes) - {1} == {4}
+    assert sizes.count(1) == 1  # the reference again
+
+
 def test_a_damaged_manifest_means_starting_over(folder, tmp_path):
     out = tmp_path / "out"
     run(folder, out)
