@@ -15,7 +15,8 @@ A format is one small class without state: `Format.probe`, `Format.read`, `Forma
   a JSON object; the project keeps it beside the image and hands it to `write` of any format with the same
   `extras_of` in `ExportItem.extras`. What a format writes itself wins over what was kept.
 * **Choices** (`Choice`) are what a person may decide about one format; see `ExportOptions.choices`.
-* **Outlines**: `app.domain.formats.outlines` traces and fills along the edges between pixels, exactly.
+* **Outlines**: `app.domain.formats.polygons` traces masks so that every usual tool fills the same pixels;
+  `app.domain.formats.outlines` traces and fills along the edges between pixels.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.edits import LabelMap
-from app.domain.formats.outlines import Mask, fill
+from app.domain.formats.polygons import Mask, fill
 from app.domain.formats.sources import unreadable
 
 SHAPES = frozenset({"mask", "polygon", "box", "ellipse"})

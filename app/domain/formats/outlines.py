@@ -1,13 +1,11 @@
-"""Outlines of masks along the edges between pixels, and filling them again: exact both ways.
+"""Outlines of masks along the edges between pixels; `polygons.fill` fills them again, exactly.
 
-Corners are ``(x, y)`` with 0 at the outer edge of the first pixel, as COCO and YOLO count; pixel ``i``
-reaches from ``i`` to ``i + 1``. A pixel is inside where its centre is. Formats that count from pixel centres
-(labelme) subtract 0.5.
+Corners are ``(x, y)`` with 0 at the outer edge of the first pixel; pixel ``i`` reaches from ``i`` to
+``i + 1``. A pixel is inside where its centre is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,38 +50,6 @@ def trace(mask: Mask) -> list[Piece]:
     return [Piece(outer, tuple(holes.get(number, ()))) for number, outer in outers.items()]
 
 
-def fill(rings: Iterable[npt.ArrayLike], shape: tuple[int, int]) -> Mask:
-    """Return the pixels whose centres lie inside an odd number of ``rings``, ``bool [H, W]``.
-
-    Args:
-        rings: Corners ``[N, 2]``, ``(x, y)``; closed by themselves, cut off outside of the image.
-        shape: ``(height, width)``.
-    """
-    height, width = shape
-    toggles = np.zeros((height, width + 1), np.uint8)
-    for ring in rings:
-        corners = np.asarray(ring, np.float64).reshape(-1, 2)
-        rows, columns = _crossings(corners, height)
-        places = np.clip(np.ceil(columns - 0.5), 0, width).astype(np.int64)
-        np.bitwise_xor.at(toggles, (rows, places), 1)
-    return np.bitwise_xor.accumulate(toggles[:, :width], axis=1).astype(bool)
-
-
-def bridged(piece: Piece) -> Ring:
-    """Return one closed line around a piece with holes: cuts of no width lead to each hole and back.
-
-    Filling it gives the piece without the holes, exactly.
-    """
-    line = piece.outer
-    for hole in sorted(piece.holes, key=lambda ring: float(ring[:, 0].min())):
-        start = int(hole[:, 0].argmin())
-        distances = np.abs(line - hole[start]).sum(axis=1)
-        place = int(distances.argmin())
-        around = np.roll(hole, -start, axis=0)
-        line = np.concatenate([line[: place + 1], around, around[:1], line[place:]])
-    return line
-
-
 def area(ring: npt.ArrayLike) -> float:
     """Return the area inside a ring, positive when it runs clockwise on the screen."""
     x, y = np.asarray(ring, np.float64).reshape(-1, 2).T
@@ -92,21 +58,6 @@ def area(ring: npt.ArrayLike) -> float:
 
 def _turned(ring: Ring, *, clockwise: bool) -> Ring:
     return ring if (area(ring) > 0) == clockwise else np.concatenate([ring[:1], ring[:0:-1]])
-
-
-def _crossings(corners: Ring, height: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return rows, and where the outline crosses the line through the centres of each."""
-    after = np.roll(corners, -1, axis=0)
-    # always from top to bottom, so that a line that is walked twice crosses at the very same place
-    swapped = corners[:, 1] > after[:, 1]
-    top, bottom = np.where(swapped[:, None], after, corners), np.where(swapped[:, None], corners, after)
-    first = np.clip(np.ceil(top[:, 1] - 0.5), 0, height).astype(np.int64)
-    last = np.clip(np.ceil(bottom[:, 1] - 0.5), 0, height).astype(np.int64)
-    counts = last - first
-    edge = np.repeat(np.arange(len(corners)), counts)
-    rows = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
-    share = (rows + 0.5 - top[edge, 1]) / (bottom[edge, 1] - top[edge, 1])
-    return rows, top[edge, 0] + share * (bottom[edge, 0] - top[edge, 0])
 
 
 def _rings(mask: Mask) -> list[Ring]:

@@ -49,14 +49,18 @@ def trace(mask: Mask, *, inset: float = INSET_PX) -> list[Ring]:
     return [ring + (x, y) for ring in _joined(cut, _borders(np.ascontiguousarray(cut), inset))]
 
 
-def fill(rings: Iterable[Ring], shape: tuple[int, int]) -> Mask:
+def fill(rings: Iterable[npt.ArrayLike], shape: tuple[int, int]) -> Mask:
     """Return the pixels whose centres lie inside an odd number of ``rings``, ``bool [H, W]``.
 
-    Exact for every polygon: self-crossing, outside of the image, with bridges. Finite coordinates only.
+    Exact for every polygon: self-crossing, outside of the image, with bridges.
+
+    Args:
+        rings: Corners ``[N, 2]``, ``(x, y)``, finite; closed by themselves, cut off outside of the image.
+        shape: ``(height, width)``.
     """
     toggles = np.zeros((shape[0], shape[1] + 1), np.uint8)
     for ring in rings:
-        start = np.asarray(ring, np.float64)
+        start = np.asarray(ring, np.float64).reshape(-1, 2)
         end = np.roll(start, -1, axis=0)
         falling = (start[:, 1] <= end[:, 1])[:, None]
         _toggle(toggles, np.where(falling, np.hstack([start, end]), np.hstack([end, start])))

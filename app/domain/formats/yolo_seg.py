@@ -32,7 +32,7 @@ from app.domain.formats.base import (
     present,
     split_of,
 )
-from app.domain.formats.outlines import Ring, area, fill, trace
+from app.domain.formats.outlines import Ring, area, trace
 from app.domain.formats.sources import (
     IMAGE_ENDINGS,
     Tree,
@@ -167,7 +167,7 @@ def _outlines(labels: LabelMap, indices: dict[int, int], holes: str) -> Iterator
         return
     found = [(indices[class_id], piece.outer) for class_id in classes for piece in trace(labels == class_id)]
     for index, outer in sorted(found, key=lambda each: -area(each[1])):
-        filled = fill([outer], (labels.shape[0], labels.shape[1]))
+        filled = polygons.fill([outer], (labels.shape[0], labels.shape[1]))
         yield from ((index, ring) for ring in polygons.trace(filled))
 
 
@@ -180,7 +180,7 @@ def _fill_lines(lines: list[tuple[int, Ring]], shape: tuple[int, ...], table: Cl
     ids = {index: class_id for class_id, index in _indices(table).items()}
     labels = np.zeros(shape, np.uint8)
     for index, ring in lines:
-        labels[fill([ring], (shape[0], shape[1]))] = ids[index]
+        labels[polygons.fill([ring], (shape[0], shape[1]))] = ids[index]
     return labels
 
 
@@ -244,7 +244,7 @@ def _load(tree: Tree, name: str, size: Callable[[], Size]) -> LabelMap:
     for number, line in enumerate(tree.text(name).splitlines(), 1):
         if line.strip():
             index, ring = _parsed(line.split(), f"{name}, line {number}")
-            labels[fill([ring * (width, height)], (height, width))] = index + 1
+            labels[polygons.fill([ring * (width, height)], (height, width))] = index + 1
     return labels
 
 

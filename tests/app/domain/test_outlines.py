@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from app.domain.formats.outlines import Piece, area, bridged, centred, fill, fill_centred, painted, trace
+from app.domain.formats.outlines import area, centred, fill_centred, painted, trace
+from app.domain.formats.polygons import fill
 
 masks = arrays.arrays(
     np.bool_, st.one_of(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.just((1, 14)), st.just((14, 1)))
@@ -20,7 +21,6 @@ def test_filling_the_outlines_gives_the_mask_back(mask: np.ndarray) -> None:
     pieces = trace(mask)
     rings = [ring for piece in pieces for ring in piece.rings]
     assert np.array_equal(fill(rings, mask.shape), mask)
-    assert np.array_equal(fill([bridged(piece) for piece in pieces], mask.shape), mask)
     assert sum(area(ring) for ring in rings) == mask.sum()
 
 
@@ -59,7 +59,6 @@ def test_outlines_beyond_the_image_are_cut_off() -> None:
 @pytest.mark.parametrize("corners", [[], [[1, 1]], [[1, 1], [4, 4]]])
 def test_a_line_has_no_inside(corners: list[list[float]]) -> None:
     assert fill([np.array(corners).reshape(-1, 2)], (5, 5)).sum() == 0
-    assert bridged(Piece(np.array([[0.0, 0.0], [2, 0], [2, 2]]))).shape == (3, 2)
 
 
 maps = arrays.arrays(
