@@ -75,7 +75,8 @@ def test_a_card_tells_what_there_is_to_know(view: ModelsView, wait_until: Wait) 
     assert view.detail.name.text() == "figures"
     assert view.detail.rename.isHidden()
     assert view.detail.delete.isHidden()
-    assert view.detail.editors["licence"].isReadOnly()
+    assert view.detail.card.isHidden(), "what ships with the program is not rewritten"
+    assert view.detail.description.text() == "dorsal"
     view.choose(BROKEN.id)
     assert view.detail.problem.text == "The file is cut off: copy it again."
 

@@ -165,6 +165,7 @@ class FormDialog(Dialog):
         before = ""
         for info in shown[:_SHOWN]:
             if info.group != before:
+                self._rows.addSpacing(12 if before else 0)
                 self._rows.addWidget(label(info.group_title, "section", wrap=True))
                 self._rows.addSpacing(4)
             else:

@@ -45,7 +45,9 @@ def short_facts(entry: ModelEntry) -> str:
 
 def facts_of(entry: ModelEntry) -> list[tuple[str, str]]:
     """Return everything a card says about a model: name of the fact and its value."""
+    read_only = [(tr("Category"), entry.category), (tr("Licence"), entry.licence)] if entry.builtin else []
     found = [
+        *read_only,
         (tr("Preset"), entry.preset),
         (tr("Resolution"), f"{entry.resolution} px" if entry.resolution else ""),
         (tr("Images"), images_text(entry.data_count) if entry.data_count else ""),

@@ -39,6 +39,7 @@ class ModelDetail(QFrame):
         self.export = button(tr("Export…"), self.exportAsked.emit, icon_name="mdi6.export-variant")
         self.delete = button(tr("Delete…"), self.deleteAsked.emit, icon_name="mdi6.delete-outline")
         self.problem = Notice(level="warn")
+        self.description = label("", "muted", wrap=True)
         self.strip = Picture(
             worker,
             tr("Samples"),
@@ -59,9 +60,10 @@ class ModelDetail(QFrame):
         self.editors: dict[str, QLineEdit] = {}
         grid = QGridLayout()
         grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(label(tr("Card"), "section"), 0, 0, 1, 2)
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(8)
-        for place, (field, title, hint) in enumerate(_EDITABLE):
+        for place, (field, title, hint) in enumerate(_EDITABLE, start=1):
             edit = QLineEdit()
             edit.setPlaceholderText(tr(hint))
             edit.setAccessibleName(tr(title))
@@ -69,13 +71,14 @@ class ModelDetail(QFrame):
             grid.addWidget(label(tr(title), "muted"), place, 0)
             grid.addWidget(edit, place, 1)
             self.editors[field] = edit
-        part = QWidget()
-        part.setLayout(grid)
-        return part
+        self.card = QWidget()
+        self.card.setLayout(grid)
+        return self.card
 
     def _lay_out(self, editors: QWidget) -> None:
         head = row(self.rename, self.export, self.delete, None, spacing=8)
         body = column(
+            self.description,
             self.problem,
             self.strip,
             self.no_strip,
@@ -85,7 +88,6 @@ class ModelDetail(QFrame):
             label(tr("Facts"), "section"),
             self._facts,
             4,
-            label(tr("Card"), "section"),
             editors,
             None,
             spacing=10,
@@ -122,8 +124,9 @@ class ModelDetail(QFrame):
             shown = label(value)
             shown.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             shown.setWordWrap(True)
-            self._facts.addWidget(label(name, "muted"), line, side)
-            self._facts.addWidget(shown, line, side + 1)
+            top = Qt.AlignmentFlag.AlignTop
+            self._facts.addWidget(label(name, "muted"), line, side, top)
+            self._facts.addWidget(shown, line, side + 1, top)
         values = {
             "category": entry.category,
             "description": str(entry.card.get("description") or ""),
@@ -131,7 +134,10 @@ class ModelDetail(QFrame):
         }
         for field, edit in self.editors.items():
             edit.setText(values[field])
-            edit.setReadOnly(entry.builtin or bool(entry.problem))
+            edit.setCursorPosition(0)
+        self.card.setVisible(not entry.builtin and not entry.problem)
+        self.description.setText(values["description"])
+        self.description.setVisible(bool(values["description"]))
 
     def _show_figures(self, entry: ModelEntry) -> None:
         clear(self._figures)
