@@ -25,6 +25,7 @@ from app import launch
 from app.services.engine import Answer, EngineClient
 from app.services.models import ModelInfo
 from app.services.propagation import PropagationRequest
+from benchmarks.explore_screenshots import take_exploring
 from benchmarks.training_screenshots import take_training
 from coordgan_core.engine.protocol import Reply
 
@@ -292,13 +293,16 @@ def main() -> int:
     """Make all pictures, light and dark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
-    parser.add_argument("--part", choices=("window", "training", "all"), default="all")
+    parser.add_argument("--part", choices=("window", "training", "exploring", "all"), default="all")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    if arguments.part != "training":
+    if arguments.part in ("window", "all"):
         for theme in ("light", "dark"):
             photograph(arguments.out, theme, lambda studio, _folder: take_all(studio))
-    if arguments.part != "window":
+    if arguments.part in ("exploring", "all"):
+        for theme in ("light", "dark"):
+            photograph(arguments.out, theme, take_exploring)
+    if arguments.part in ("training", "all"):
         photograph(arguments.out, "light", take_training)
     shrink(arguments.out)
     return 0
@@ -325,6 +329,8 @@ def shrink(folder: Path) -> None:
             picture = opened.convert("RGB")
         if path.stem.partition("-")[0] in PLAIN:
             picture = picture.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        elif path.stem.startswith("explore-"):  # hundreds of small pictures: dots do them no harm
+            picture = picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
         picture.save(path, optimize=True)
 
 
