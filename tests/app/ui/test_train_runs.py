@@ -93,6 +93,21 @@ def test_a_run_is_attached_while_it_is_looked_at_and_only_then(
     assert training.is_closed
 
 
+def test_the_run_that_was_looked_at_is_attached_again_after_a_restart(
+    page: TrainPage, training: FakeTraining
+) -> None:
+    training.put(RUNNING)
+    page.show_place("a")
+    state = page.state()
+    page.show_place("new")
+    training.views.clear()
+    page.restore_state(state)
+    assert page.rail.current == "new", "the service has not looked at the runs yet"
+    training.put(RUNNING)
+    assert page.rail.current == "a"
+    assert training.attached == {"a"}
+
+
 def test_the_head_tells_stage_pace_and_time_left(page: TrainPage, training: FakeTraining) -> None:
     training.put(RUNNING)
     page.show_place("a")

@@ -82,6 +82,7 @@ class TrainPage(Page):
 
     def show_place(self, place: str) -> None:
         """Show ``new``, ``models`` or the run of this id."""
+        self._awaited = ""
         if place not in (NEW, MODELS) and self.training.run(place) is None:
             place = NEW
         self.rail.show_current(place)
@@ -199,7 +200,7 @@ class TrainPage(Page):
         return json.dumps({"place": self.rail.current, "draft": draft}).encode()
 
     def restore_state(self, state: bytes) -> None:
-        """Go where one was; a run that is gone is a new training."""
+        """Go where one was: to a run as soon as it is seen; one that is gone is a new training."""
         try:
             values = json.loads(state)
             draft, place = str(values["draft"]), str(values["place"])
@@ -208,6 +209,8 @@ class TrainPage(Page):
         self.setup.draft.restore_state(draft.encode())
         self.setup.refresh()
         self.show_place(place)
+        if self.rail.current != place:  # runs are looked at in the background; this one was not seen yet
+            self._awaited = place
 
     def close_page(self) -> None:
         """Stop looking; trainings go on."""
