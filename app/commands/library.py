@@ -10,7 +10,7 @@ import typer
 
 from app.commands.catalogue import find_model, own_models_folder
 from app.commands.output import console, print_json, print_line
-from app.domain import model_files
+from app.services import model_files
 from coordgan_core.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The user's model files: rename, describe, copy in and out, delete. No Qt, no PyTorch."""
+"""The user's model files: rename, describe, copy in and out, delete. No PyTorch."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from app.domain import model_files
+from app.services import model_files
 from app.services import training_process as processes
 from app.services.tasks import Worker
 from app.services.tool import Tool

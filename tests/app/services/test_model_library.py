@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from safetensors.torch import load_file
 
-from app.domain import model_files
+from app.services import model_files
 from app.services.model_library import ModelLibrary, read_entries
 from coordgan_core.errors import DataError, ModelError
 from coordgan_core.models.coordgan import CoordGAN
