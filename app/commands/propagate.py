@@ -58,7 +58,10 @@ def propagate(
         str, typer.Option(help="With --project: search words, as status:unlabelled. All by default.")
     ] = "",
     keep_corrections: Annotated[
-        bool, typer.Option(help="With --project: renew machine pixels around a person's corrections.")
+        bool,
+        typer.Option(
+            "--keep-corrections", help="With --project: renew machine pixels around a person's corrections."
+        ),
     ] = False,
     classes: Annotated[Path | None, typer.Option(help="classes.json with names and colours.")] = None,
     align: Align = True,
@@ -69,7 +72,7 @@ def propagate(
     """Carry the labels of one or more references to every image of a folder, or of a project.
 
     Run again, it does only what is missing. On several devices or machines that share the folder:
-    torchrun --nproc-per-node 4 -m -- app propagate ...
+    torchrun --nproc-per-node 4 -m app propagate ...
     """
     if project is not None:
         _refuse({"--labels": labels, "--images": images, "--out": out, "--classes": classes})
