@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QImage, QImageReader, QPainter, QPainterPath, QPaintEvent
+from PySide6.QtGui import QImage, QImageReader, QPainter, QPainterPath, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.services.tasks import Task, Worker
@@ -31,6 +31,7 @@ class Picture(QWidget):
         name: Accessible name.
         align: Where the picture stands when the widget is larger.
         least: Smallest useful size.
+        fill_width: Be exactly as high as the picture is at the width there is.
     """
 
     shown = Signal()
@@ -42,11 +43,13 @@ class Picture(QWidget):
         *,
         align: Qt.AlignmentFlag = Qt.AlignmentFlag.AlignCenter,
         least: QSize | None = None,
+        fill_width: bool = False,
     ) -> None:
         super().__init__()
         self._worker = worker
         self._align = align
         self._least = least or QSize(120, 80)
+        self._fill_width = fill_width
         self._task: Task[QImage] | None = None
         self.image = QImage()
         self.words = ""
@@ -69,9 +72,20 @@ class Picture(QWidget):
     def show_image(self, image: QImage) -> None:
         """Show this picture."""
         self.image = image
+        self._fit_height()
         self.updateGeometry()
         self.update()
         self.shown.emit()
+
+    def _fit_height(self) -> None:
+        if self._fill_width and not self.image.isNull():
+            self.setFixedHeight(self.heightForWidth(self.width()))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Keep the shape of the picture."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._fit_height()
 
     def say(self, words: str) -> None:
         """Show words where there is no picture."""
