@@ -49,7 +49,8 @@ class Installed:
         if self.root is None:
             return [str(self.program), *arguments]
         user = self.user or 0
-        return ["chroot", f"--userspec={user}:{user}", str(self.root), str(self.program), *arguments]
+        chroot = shutil.which("chroot") or "/usr/sbin/chroot"  # the variables below name no path to it
+        return [chroot, f"--userspec={user}:{user}", str(self.root), str(self.program), *arguments]
 
     def environment(self) -> dict[str, str]:
         """Return the variables that a fresh login would have, and nothing of the tester's."""
