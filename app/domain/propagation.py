@@ -169,15 +169,26 @@ def result_of(
         )
     confidence = arrays.get("confidence")
     if confidence is not None:
+        if confidence.shape != labels.shape:
+            raise LabelError(
+                f"the engine sent a confidence of {list(confidence.shape)} for {row.path}",
+                expected=f"[{row.height}, {row.width}]",
+                remedy="propagate again",
+            )
         confidence = confidence.astype(np.float32) / np.float32(255.0)
-    score = data.get("score")
+    scores = {int(c): _share(s) for c, s in dict(data.get("class_scores", {})).items()}
     return Result(
         labels,
         confidence,
-        float(score) if isinstance(score, int | float) else None,
-        {int(c): float(s) for c, s in dict(data.get("class_scores", {})).items()},
+        _share(data.get("score")),
+        {c: s for c, s in scores.items() if s is not None},
         str(data.get("note", "")),
     )
+
+
+def _share(value: object) -> float | None:
+    """Return a number from 0 to 1; None for whatever else an engine may say."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
 
 
 def _on_machine_base(project: Project) -> set[int]:

@@ -263,18 +263,29 @@ class EngineClient(QObject):
             return
         if reply.kind == "event":
             if pending.on_event is not None:
-                pending.on_event(reply)
+                self._tell_window(pending, pending.on_event, reply)
             elif reply.arrays:
                 self.release(reply)
             return
         del self._pending[reply.id]
         if reply.kind == "done" and pending.on_done is not None:
-            pending.on_done(reply)
+            self._tell_window(pending, pending.on_done, reply)
         elif reply.kind == "error" and pending.on_error is not None:
             pending.on_error(str(reply.data.get("message", "the engine gave no reason")))
         if reply.kind == "done" and reply.segments:
             self.release(reply)
         self._refresh()
+
+    def _tell_window(self, pending: _Pending, answer: Answer, reply: Reply) -> None:
+        """Hand an answer on; one that makes no sense to whoever asked ends its request and nothing else."""
+        try:
+            answer(reply)
+        except Exception as error:  # an engine may say anything
+            _log.exception("an answer of the engine makes no sense")
+            on_error = pending.on_error
+            self.cancel(reply.id)  # nothing happens where it is over already
+            if on_error is not None:
+                on_error(f"The engine's answer makes no sense ({type(error).__name__}: {error}). Try again.")
 
     def _welcome(self, reply: Reply) -> None:
         if reply.kind == "error" or reply.data.get("protocol", VERSION) != VERSION:

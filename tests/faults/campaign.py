@@ -147,7 +147,7 @@ class Training(Scene):
         """Return whether the run, finished, equals one that was never killed."""
         victim = Victim("tests.faults.trainings:compare", place, 0)
         with contextlib.suppress(NotReadyError):
-            victim.wait_for("same")
+            victim.wait_for("same", 900.0)
         victim.kill()
         if any(m[0] == "same" for m in victim.messages):
             return Verdict(committed=1)
@@ -204,7 +204,7 @@ class Engine(Scene):
 
 
 SCENES: Mapping[str, tuple[int, Callable[[], Scene]]] = {
-    "strokes": (26, lambda: Scene("strokes", "tests.faults.strokes:paint", 0.5)),
+    "strokes": (28, lambda: Scene("strokes", "tests.faults.strokes:paint", 0.5)),
     "window": (12, lambda: Scene("window", "tests.faults.window:open_window", 0.8)),
     "propagation": (12, lambda: Scene("propagation", "tests.faults.batches:propagate", 0.4)),
     "merge": (12, lambda: Scene("merge", "tests.faults.batches:merge", 0.4)),
@@ -212,7 +212,7 @@ SCENES: Mapping[str, tuple[int, Callable[[], Scene]]] = {
     "export": (8, lambda: Scene("export", "tests.faults.batches:send_out", 0.4, judge_export)),
     "creation": (5, lambda: Scene("creation", "tests.faults.batches:make", 0.4, judge_made)),
     "migration": (5, Migration),
-    "training": (7, Training),
+    "training": (5, Training),
     "engine": (3, Engine),
 }
 """Scene -> its share of the kills, and what makes it."""

@@ -18,7 +18,8 @@ Tell = Callable[..., None]
 Message = list[Any]
 Actor = Callable[[Tell, Path, int], None]
 
-READY_SEC = 60.0
+READY_SEC = 180.0
+"""How long anything may take to begin, on a machine that does other things as well."""
 LOADED = ["tests.faults.strokes", "tests.faults.batches", "tests.faults.window"]
 """What is loaded before the first process is made."""
 
@@ -45,9 +46,9 @@ class Victim:
         self._process.start()
         outbox.close()
 
-    def wait_for(self, word: str) -> Message:
+    def wait_for(self, word: str, seconds: float = READY_SEC) -> Message:
         """Listen until a message begins with ``word``."""
-        until = time.monotonic() + READY_SEC
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             for message in self._listen(0.05):
                 if message[0] == word:

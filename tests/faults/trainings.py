@@ -10,7 +10,7 @@ from typing import Any
 from tests.faults.judge import Verdict
 from tests.faults.processes import Message, Tell
 
-TOTAL_NIMG = 320
+TOTAL_NIMG = 240
 
 
 def config() -> object:

@@ -1,4 +1,4 @@
-"""Loaded by every Python with this folder on its path: whatever reaches for the network fails, and is noted."""
+"""Loaded by every Python with this folder on its path: what reaches for the network fails, and is noted."""
 
 import os
 import sys
