@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from coordgan_core.predictor import Predictor
 from coordgan_core.propagation import Propagated, Reference, propagate_labels
 from coordgan_core.snapshot import inspect, load_model
 from resources import sample_project
-from tests.app.conftest import WaitUntil, _isolated, qapp, wait_until  # noqa: F401 - fixtures
 from tests.core.training.toys import assert_same, final_state
 
 SMALL: dict[str, Any] = {
@@ -51,7 +51,7 @@ SMALL: dict[str, Any] = {
     "train.batch": 4,
     "train.precision": "float32",
     "train.checkpoint_sec": 1.0,
-    "train.snapshot_nimg": 400,
+    "train.snapshot_nimg": 100_000,
     "train.embedding.total_nimg": 600,
     "train.embedding.queries": 16,
     "train.joint.total_nimg": 48,
@@ -59,7 +59,7 @@ SMALL: dict[str, Any] = {
 
 
 @pytest.fixture
-def opened(tmp_path: Path, qapp: QApplication) -> Iterator[list[TrainingService]]:  # noqa: F811
+def opened(tmp_path: Path, qapp: QApplication) -> Iterator[list[TrainingService]]:
     services: list[TrainingService] = []
     yield services
     for service in services:
@@ -72,9 +72,7 @@ def opened(tmp_path: Path, qapp: QApplication) -> Iterator[list[TrainingService]
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_killed_training_ends_as_an_undisturbed_one_and_its_model_propagates(
-    opened: list[TrainingService],
-    wait_until: WaitUntil,
-    tmp_path: Path,  # noqa: F811
+    opened: list[TrainingService], tmp_path: Path
 ) -> None:
     images = sample_project() / "images"
     labels = {p.name: sample_project() / "labels" / f"{p.stem}.png" for p in list_images(images)}
@@ -139,6 +137,14 @@ def test_a_killed_training_ends_as_an_undisturbed_one_and_its_model_propagates(
         if isinstance(event, Propagated)
     )
     assert result.labels.any()
+
+
+def wait_until(condition: Callable[[], object], *, timeout_sec: float = 30.0) -> None:
+    until = time.monotonic() + timeout_sec
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        QApplication.processEvents()
+        time.sleep(0.005)
 
 
 def open_service(opened: list[TrainingService], folder: Path) -> TrainingService:
