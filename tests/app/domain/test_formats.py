@@ -173,3 +173,32 @@ def test_classes_of_masks_survive_a_merge(project: Project, tmp_path: Path) -> N
     out = tmp_path / "out"
     list(export(project, [image], "part-masks", out))
     assert sorted(f.name for f in (out / "masks").iterdir()) == ["image0_nose.png"]
+
+
+@pytest.mark.parametrize("name", ["pascal-voc", "cvat-mask"])
+def test_a_part_is_one_object_whatever_its_holes_and_pieces(tmp_path: Path, name: str) -> None:
+    labels = np.zeros((9, 12), np.uint8)
+    labels[1:8, 1:6], labels[3:5, 3:5] = 7, 0  # a hole
+    labels[1, 8] = labels[5, 10] = 3  # two pieces
+    table = table_from_names([f"part {i}" for i in range(1, 9)])
+    item = ExportItem(1, "a.png", "a", tmp_path, lambda: labels)
+    list(FORMATS[name].write(tmp_path / "out", [item], table, ExportOptions(choices={"pack": "folder"})))
+    with Image.open(tmp_path / "out/SegmentationObject/a.png") as image:
+        assert image.mode == ("P" if name == "pascal-voc" else "RGB")
+        objects = np.asarray(image.convert("RGB"))
+    numbers = {3: 1, 7: 2}  # counted from 1 by class, in the colours of VOC
+    for class_id, number in numbers.items():
+        assert (objects[labels == class_id] == voc_palette()[number]).all()
+    assert not objects[labels == 0].any()
+
+
+def test_the_label_map_of_cvat_is_sorted_and_declares_black(tmp_path: Path) -> None:
+    item = ExportItem(1, "a.png", "a", tmp_path, lambda: np.ones((2, 2), np.uint8))
+    table = table_from_names(["tail", "ear: left", "#head"])
+    list(FORMATS["cvat-mask"].write(tmp_path, [item], table, ExportOptions(choices={"pack": "folder"})))
+    lines = (tmp_path / "labelmap.txt").read_text().splitlines()
+    assert lines[0] == "# label:color_rgb:parts:actions"
+    assert [line.split(":")[0] for line in lines[1:]] == ["background", "ear_ left", "head", "tail"]
+    assert lines[1] == "background:0,0,0::"
+    assert (tmp_path / "ImageSets/Segmentation/default.txt").read_text() == "a\n"
+    assert len(FORMATS["cvat-mask"].limits(table)) == 2
