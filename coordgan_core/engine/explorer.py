@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from coordgan_core.data.crop import crop_image
 from coordgan_core.data.images import read_image, resize
 from coordgan_core.engine.protocol import Request
 from coordgan_core.engine.server import Answer
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from coordgan_core.explore import Abilities, Walk
     from coordgan_core.models.codes import Codes
-    from coordgan_core.predictor import Predictor
+    from coordgan_core.predictor import Analysis, Predictor
 
 Stream = Generator[Answer, None, Answer | None]
 Pixels = npt.NDArray[np.uint8]
@@ -102,12 +103,13 @@ class Explorer:
                     yield _problem(index, pixels), {}
                     continue
                 analysis = next(found)
-                colours = colour_map(resize_map(analysis.map[None], *pixels.shape[:2]))
-                average.add(to_tensor(pixels), analysis.map[None])
+                seen = _where_seen(predictor, analysis)
+                colours = colour_map(resize_map(seen[None], *pixels.shape[:2]))
+                average.add(to_tensor(pixels), seen[None])
                 arrays = {
                     "image": pixels,
                     "colours": _pixels(colours)[0],
-                    "map": analysis.map.numpy(),
+                    "map": seen.numpy(),
                     "reliability": analysis.reliability.numpy().astype(np.float16),
                 }
                 yield {"event": "map", "index": index}, arrays
@@ -146,7 +148,7 @@ class Explorer:
         try:
             codes = self._codes_of(request, predictor, source)
             if "path" in source:
-                pixels = read_image(Path(_path(source)), max_side=_side(request))
+                pixels = _seen(predictor, read_image(Path(_path(source)), max_side=_side(request)))
                 aspect = pixels.shape[1] / pixels.shape[0]
             else:
                 pixels, aspect = _rendered(predictor, codes)[0], 1.0
@@ -162,7 +164,7 @@ class Explorer:
         able.require_encoder(_name(request))
         for index, source in enumerate(_sources(request, "images")):
             try:
-                pixels = read_image(Path(_path(source)), max_side=_READ_PX)
+                pixels = _seen(predictor, read_image(Path(_path(source)), max_side=_READ_PX))
                 codes = self._codes_of(request, predictor, source)
             except (CoordError, OSError) as error:
                 yield _problem(index, error), {}
@@ -291,10 +293,22 @@ def _encoded(predictor: Predictor, pixels: Pixels) -> Codes:
 
     from coordgan_core.data.pixels import to_tensor
 
-    side = predictor.resolution
+    side, pixels = predictor.resolution, _seen(predictor, pixels)
     with torch.inference_mode():
         codes: Codes = predictor.model.encode(to_tensor(resize(pixels, side, side), predictor.device))
     return codes
+
+
+def _seen(predictor: Predictor, pixels: Pixels) -> Pixels:
+    """Return the part of an image that the model sees."""
+    return np.ascontiguousarray(crop_image(predictor.crop, pixels))
+
+
+def _where_seen(predictor: Predictor, analysis: Analysis) -> Tensor:
+    """Return a map that is not a number where the model has not looked."""
+    if predictor.crop.mode == "whole":
+        return analysis.map
+    return analysis.map.masked_fill(analysis.reliability <= 0.0, float("nan"))
 
 
 def _with_maps(predictor: Predictor, codes: Codes) -> Codes:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from coordgan_core.data.images import read_image
 from coordgan_core.engine.backend import LocalBackend
 from coordgan_core.engine.protocol import Request
 from coordgan_core.engine.server import Answer
@@ -21,10 +22,10 @@ from tests.core.tiny import awaken, tiny_config
 SIDE = 32
 
 
-def saved(folder: Path, *trained: str) -> Path:
+def saved(folder: Path, *trained: str, **changes: object) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = CoordGAN(tiny_config().model).eval()
+        network = CoordGAN(tiny_config(**changes).model).eval()
     for part in trained:
         awaken(network.get_submodule(part))
     path = folder / f"{'-'.join(trained) or 'fresh'}.safetensors"
@@ -129,6 +130,23 @@ def test_reconstructions_tell_their_difference(joint: Path, pictures: list[dict[
         assert seen.shape == output.shape == (SIDE, SIDE, 3)
         assert np.array_equal(arrays["difference"], np.abs(seen - output))
         assert event["difference"] == pytest.approx(np.abs(seen - output).mean() / 255)
+
+
+def test_a_model_of_crops_shows_what_it_sees(pictures: list[dict[str, str]], tmp_path: Path) -> None:
+    centred = saved(tmp_path, "generator.synthesis", "encoder", **{"model.crop.mode": "centre"})
+    events, _ = run(LocalBackend(), centred, "reconstruct", images=pictures[:1])
+    event, arrays = events[0]
+    assert event["aspect"] == 1.0
+    middle = np.asarray(read_image(Path(pictures[0]["path"])))[:, 8:40]
+    assert np.array_equal(arrays["image"], middle), "32 x 32 of 48 x 32 pixels"
+    events, (_, final) = run(LocalBackend(), centred, "maps", images=pictures[:1], side=48)
+    outside = np.isnan(events[0][1]["map"]).any(0)
+    assert outside[:, :2].all()
+    assert outside[:, -2:].all()
+    assert not outside[:, 8:-8].any()
+    assert not events[0][1]["colours"][:, :6].any(), "black where the model has not looked"
+    events, _ = run(LocalBackend(), centred, "grid", rows=pictures[:1], columns=pictures[1:2])
+    assert events[0][0]["aspect"] == 1.0
 
 
 def test_a_walk_of_no_steps_is_the_image_itself(joint: Path, pictures: list[dict[str, str]]) -> None:
