@@ -160,18 +160,31 @@ def check_doctor(installed: Installed) -> str:
 
 def check_start(installed: Installed, bar_sec: float = START_BAR_SEC) -> str:
     """Check that the window is on the screen in time, and that the window does without PyTorch."""
-    times = []
+    times, efforts = [], []
     for number in range(STARTS):
+        before = os.times()
         out = str(installed.seen(installed.space / f"start {number}"))
         told, _ = lines(installed, "selftest", "--offscreen", "--json", "--start-only", "--out", out)
         window = _step(told, "window")
         times.append(window.seconds)
+        after = os.times()
+        spent = after.children_user + after.children_system - before.children_user - before.children_system
+        efforts.append(spent)
         if window.value["seen"]["libraries"]:
             raise SmokeError(f"the window has loaded {window.value['seen']['libraries']}")
-    if min(times) > bar_sec:
-        raise SmokeError(f"the window took {min(times):.2f} s, at most {bar_sec} s are allowed")
-    remark = "" if min(times) <= START_AIM_SEC else f"; the aim is {START_AIM_SEC} s"
-    return f"{min(times):.2f} s (first {times[0]:.2f} s){remark}"
+    told = f"{min(times):.2f} s (first {times[0]:.2f} s), {min(efforts):.2f} s of a processor with its end"
+    best = min(times)
+    if best > bar_sec and is_busy():
+        best = min(efforts)
+        told += "; this machine is busy with other things: judged by the processor's time"
+    if best > bar_sec:
+        raise SmokeError(f"the window took {told}; at most {bar_sec} s are allowed")
+    return told if best <= START_AIM_SEC else f"{told}; the aim is {START_AIM_SEC} s"
+
+
+def is_busy() -> bool:
+    """Return whether more processes want to run than there are processors, so that waiting proves nothing."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
 
 
 def check_work(installed: Installed) -> str:

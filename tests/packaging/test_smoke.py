@@ -110,8 +110,11 @@ def test_one_fault_is_found(spot: Path, differences: dict[str, Any], failed: lis
 def test_a_slow_start_is_found(spot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed = place.install(make(spot.parent / "CoordLabel", misdeed="/bin/sleep 0.2"), spot)
     monkeypatch.setattr(smoke_test, "STARTS", 1)
+    monkeypatch.setattr(smoke_test, "is_busy", lambda: False)
     with pytest.raises(smoke_test.SmokeError, match="at most"):
         smoke_test.check_start(installed, 0.1)
+    monkeypatch.setattr(smoke_test, "is_busy", lambda: True)
+    assert "judged by the processor" in smoke_test.check_start(installed, 0.1)
     place.make_writable(spot)
 
 
