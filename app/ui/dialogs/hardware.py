@@ -10,7 +10,7 @@ from app.services.hardware import Hardware, HardwareState
 from app.ui.dialogs.base import Dialog
 from app.ui.texts import duration, tr
 from app.ui.theme import icon
-from app.ui.widgets.basics import Card, Notice, button, column, label, row
+from app.ui.widgets.basics import Card, Notice, button, column, label, row, set_property
 
 
 class HardwareDialog(Dialog):
@@ -44,6 +44,7 @@ class HardwareDialog(Dialog):
         self.remove = button(tr("Remove"), self._hardware.remove, icon_name="mdi6.trash-can-outline")
         self.stop = button(tr("Stop"), self._hardware.cancel, icon_name="mdi6.stop")
         self.primary.setAutoDefault(False)
+        set_property(self.primary, "kind", "")  # what a person came for is the other one
 
     def _body(self) -> QWidget:
         used = column(self.device, self.reason, spacing=3)
@@ -92,7 +93,7 @@ class HardwareDialog(Dialog):
         self._show_progress(state)
         self.error.setVisible(bool(state.error))
         if state.error:
-            self.error.show_text(state.error, "bad")
+            self.error.show_text(state.error[:1].upper() + state.error[1:], "bad")
 
     def _show_used(self, state: HardwareState) -> None:
         if state.looking:
