@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +86,22 @@ def photograph_run(studio: Studio, page: TrainPage) -> None:
     over = {"finished", "failed", "interrupted"}
     studio.wait(lambda: view().fraction > PICTURED_AT or str(view().state) in over)
     assert str(view().state) not in over - {"finished"}, view().message
-    shown = page.run_panel.header.facts
     page.run_panel.sheets.choose("maps")
     studio.wait()
-    shown.setText(shown.text().partition("  ·  /")[0] + "  ·  " + SHOWN_FOLDER)
+    hide_folder(page.run_panel.header)
     studio.shoot_both("train-run")
     studio.wait(lambda: not view().is_alive)
+
+
+def hide_folder(header: Any) -> None:
+    """Show another folder than the one of this machine whenever the head of the run is drawn."""
+    show_run = header.show_run
+
+    def show(view: Any) -> None:
+        show_run(replace(view, images=SHOWN_FOLDER))
+
+    header.show_run = show
+    header.facts.setText(header.facts.text().partition("  ·  /")[0] + "  ·  " + SHOWN_FOLDER)
 
 
 def photograph_models(studio: Studio, page: TrainPage) -> None:
