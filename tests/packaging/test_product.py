@@ -169,8 +169,10 @@ def test_an_appdir_starts_from_anywhere(tree: Path, tmp_path: Path) -> None:
     linux.make_appdir(tree, appdir, WHAT)
     assert (appdir / f"{WHAT.app_id}.desktop").exists()
     assert (appdir / ".DirIcon").resolve() == (appdir / "coordlabel.png")
-    run = subprocess.run([appdir / "AppRun"], capture_output=True, text=True, check=True, cwd="/")
-    assert run.stdout.strip().endswith("usr/lib/coordlabel/coordlabel")
+    run = subprocess.run(
+        [appdir / "AppRun"], capture_output=True, text=True, check=True, cwd="/", env={"PATH": "/nowhere"}
+    )
+    assert run.stdout.strip().endswith(f"{appdir}/usr/lib/coordlabel/coordlabel")
 
 
 def test_an_appimage_is_a_runtime_and_its_content(tmp_path: Path) -> None:
