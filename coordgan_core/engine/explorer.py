@@ -7,17 +7,29 @@ images are kept for the next request; pixels are not.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from coordgan_core.data.crop import crop_image
 from coordgan_core.data.images import read_image, resize
+from coordgan_core.engine.explore_requests import (
+    Pixels,
+    Source,
+    amounts_of,
+    is_about_a_file,
+    model_key,
+    model_name,
+    parts,
+    path_of,
+    problem,
+    readable,
+    side_of,
+    sources,
+)
 from coordgan_core.engine.protocol import Request
 from coordgan_core.engine.server import Answer
 from coordgan_core.errors import ConfigError, CoordError
@@ -30,19 +42,12 @@ if TYPE_CHECKING:
     from coordgan_core.predictor import Analysis, Predictor
 
 Stream = Generator[Answer, None, Answer | None]
-Pixels = npt.NDArray[np.uint8]
-Source = Mapping[str, Any]
-"""``{"path": file}`` for a real image, ``{"seed": n}`` for a drawn one."""
-
-Read = tuple[int, Pixels | CoordError]
-"""Number of an image, and its pixels or why it has none."""
 
 FRAME_PX = 128
 _READ_PX = 512  # networks of at most this side see images: what is larger is decoded smaller
 _BATCH = 4  # renders between two chances to cancel
 _KEPT_CODES = 1024
 _KEPT_WALKS = 4
-_MAX_AMOUNTS = 64
 
 
 class Explorer:
@@ -92,15 +97,15 @@ class Explorer:
         from coordgan_core.data.pixels import to_tensor
         from coordgan_core.pictures import CanonicalAverage, canonical_frame, colour_map
 
-        self._able(request, predictor).require_maps(_name(request))
-        side = _side(request)
+        self._able(request, predictor).require_maps(model_name(request))
+        side = side_of(request)
         average = CanonicalAverage(FRAME_PX)
         step = _BATCH if predictor.device.type == "cpu" else predictor.batch
-        for part in _parts(_readable(request, "images", side), step):
+        for part in parts(readable(request, "images", side), step):
             found = iter(predictor.analyse([p for _, p in part if not isinstance(p, CoordError)]))
             for index, pixels in part:
                 if isinstance(pixels, CoordError):
-                    yield _problem(index, pixels), {}
+                    yield problem(index, pixels), {}
                     continue
                 analysis = next(found)
                 seen = _where_seen(predictor, analysis)
@@ -126,7 +131,7 @@ class Explorer:
         heads: dict[str, list[Codes | None]] = {}
         for axis in ("row", "column"):
             heads[axis] = []
-            for index, source in enumerate(_sources(request, f"{axis}s")):
+            for index, source in enumerate(sources(request, f"{axis}s")):
                 event, arrays, codes = self._head(request, predictor, source)
                 heads[axis].append(codes)
                 yield {**event, "axis": axis, "index": index}, arrays
@@ -148,26 +153,26 @@ class Explorer:
         try:
             codes = self._codes_of(request, predictor, source)
             if "path" in source:
-                pixels = _seen(predictor, read_image(Path(_path(source)), max_side=_side(request)))
+                pixels = _seen(predictor, read_image(Path(path_of(source)), max_side=side_of(request)))
                 aspect = pixels.shape[1] / pixels.shape[0]
             else:
                 pixels, aspect = _rendered(predictor, codes)[0], 1.0
         except (CoordError, OSError) as error:
-            if isinstance(error, CoordError) and not _is_about_a_file(error):
+            if isinstance(error, CoordError) and not is_about_a_file(error):
                 raise
-            return _problem(0, error), {}, None
+            return problem(0, error), {}, None
         return {"event": "head", "aspect": aspect}, {"image": pixels}, codes
 
     def _reconstruct(self, request: Request, predictor: Predictor) -> Stream:
         """Yield input, reconstruction and their difference at the model's resolution, image by image."""
         able = self._able(request, predictor)
-        able.require_encoder(_name(request))
-        for index, source in enumerate(_sources(request, "images")):
+        able.require_encoder(model_name(request))
+        for index, source in enumerate(sources(request, "images")):
             try:
-                pixels = _seen(predictor, read_image(Path(_path(source)), max_side=_READ_PX))
+                pixels = _seen(predictor, read_image(Path(path_of(source)), max_side=_READ_PX))
                 codes = self._codes_of(request, predictor, source)
             except (CoordError, OSError) as error:
-                yield _problem(index, error), {}
+                yield problem(index, error), {}
                 continue
             seen = resize(pixels, able.resolution, able.resolution)
             output = _rendered(predictor, codes)[0]
@@ -196,8 +201,8 @@ class Explorer:
         base = walk.mean()
         if request.params.get("base"):
             base = self._codes_of(request, predictor, request.params["base"])
-        structure = torch.tensor(_amounts(request, "structure", len(walk.structure.sigmas)))
-        texture = torch.tensor(_amounts(request, "texture", len(walk.texture.sigmas)))
+        structure = torch.tensor(amounts_of(request, "structure", len(walk.structure.sigmas)))
+        texture = torch.tensor(amounts_of(request, "texture", len(walk.texture.sigmas)))
         if len(structure) != len(texture):
             raise ConfigError("amounts of structure and texture of different counts")
         for start in range(0, len(structure), _BATCH):
@@ -213,7 +218,7 @@ class Explorer:
     def _able(self, request: Request, predictor: Predictor) -> Abilities:
         from coordgan_core.explore import abilities
 
-        key = _model_key(request)
+        key = model_key(request)
         if key not in self._abilities:
             self._abilities[key] = abilities(predictor.model)
         return self._abilities[key]
@@ -227,11 +232,11 @@ class Explorer:
             seed = int(source["seed"])
             if able.draws:
                 return _with_maps(predictor, draw_codes(predictor.model, [seed]))
-            able.require_encoder(_name(request))
+            able.require_encoder(model_name(request))
             return _finish(self._walk(request, predictor)).draw([seed])
-        able.require_encoder(_name(request))
-        path = Path(_path(source))
-        key = (_model_key(request), str(path), str(path.stat().st_mtime_ns) if path.exists() else "")
+        able.require_encoder(model_name(request))
+        path = Path(path_of(source))
+        key = (model_key(request), str(path), str(path.stat().st_mtime_ns) if path.exists() else "")
         if key not in self._codes:
             self._codes[key] = _encoded(predictor, read_image(path, max_side=_READ_PX))
             while len(self._codes) > _KEPT_CODES:
@@ -245,21 +250,21 @@ class Explorer:
         from coordgan_core.models.codes import Codes
 
         able = self._able(request, predictor)
-        pool = _sources(request, "pool") if not able.draws else [{"seed": s} for s in range(256)]
-        key = (_model_key(request), *(str(sorted(source.items())) for source in pool))
+        pool = sources(request, "pool") if not able.draws else [{"seed": s} for s in range(256)]
+        key = (model_key(request), *(str(sorted(source.items())) for source in pool))
         if key in self._walks:
             self._walks.move_to_end(key)
             return self._walks[key]
         if able.draws:
             walk = Walk(draw_codes(predictor.model, range(256)))
         else:
-            able.require_encoder(_name(request))
+            able.require_encoder(model_name(request))
             known = []
             for index, source in enumerate(pool):
                 try:
-                    known.append(self._codes_of(request, predictor, {"path": _path(source)}))
+                    known.append(self._codes_of(request, predictor, {"path": path_of(source)}))
                 except (CoordError, OSError) as error:
-                    yield _problem(index, error), {}
+                    yield problem(index, error), {}
                 yield {"event": "progress", "done": index + 1, "total": len(pool)}, {}
             if not known:
                 raise ConfigError("there are no images to tell directions from", expected="three or more")
@@ -341,66 +346,3 @@ def _pixels(images: Tensor) -> Pixels:
     from coordgan_core.data.pixels import to_uint8
 
     return to_uint8(images)
-
-
-# --- reading requests
-
-
-def _readable(request: Request, key: str, side: int) -> Iterator[Read]:
-    for index, source in enumerate(_sources(request, key)):
-        try:
-            yield index, read_image(Path(_path(source)), max_side=side)
-        except CoordError as error:
-            yield index, error
-
-
-def _parts(items: Iterator[Read], count: int) -> Iterator[list[Read]]:
-    while part := list(itertools.islice(items, count)):
-        yield part
-
-
-def _problem(index: int, error: Exception) -> dict[str, Any]:
-    return {"event": "error", "index": index, "message": str(error)}
-
-
-def _is_about_a_file(error: CoordError) -> bool:
-    return type(error).__name__ == "ImageError"
-
-
-def _sources(request: Request, key: str) -> list[Source]:
-    found = request.params.get(key)
-    if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
-        raise ConfigError(f"{key} is no list of images", expected="a list of objects with path or seed")
-    return found
-
-
-def _path(source: Source) -> str:
-    path = source.get("path")
-    if not isinstance(path, str) or not path:
-        raise ConfigError("an image without a path", expected="a text")
-    return path
-
-
-def _side(request: Request) -> int:
-    side = request.params.get("side", 256)
-    if not isinstance(side, int) or isinstance(side, bool) or not 16 <= side <= 2048:
-        raise ConfigError(f"pictures of side {side!r}", expected="a whole number from 16 to 2048")
-    return side
-
-
-def _amounts(request: Request, key: str, limit: int) -> list[list[float]]:
-    rows = request.params.get(key)
-    if not isinstance(rows, list) or not 0 < len(rows) <= _MAX_AMOUNTS:
-        raise ConfigError(f"no amounts of {key}", expected=f"1 to {_MAX_AMOUNTS} lists of numbers")
-    if not all(isinstance(row, list) for row in rows):
-        raise ConfigError(f"no amounts of {key}", expected=f"1 to {_MAX_AMOUNTS} lists of numbers")
-    return [[float(amount) for amount in row[:limit]] for row in rows]
-
-
-def _name(request: Request) -> str:
-    return Path(str(request.params.get("model", ""))).stem
-
-
-def _model_key(request: Request) -> str:
-    path = Path(str(request.params.get("model", "")))
-    return f"{path}/{path.stat().st_mtime_ns if path.exists() else 0}/{request.params.get('device', 'auto')}"
