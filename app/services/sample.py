@@ -22,15 +22,16 @@ def prepare_sample(target: Path) -> Path:
     if (place / "project.json").exists():
         return images
     source = sample_project()
-    shutil.copytree(source / "images", images, dirs_exist_ok=True)
     (place / "labels").mkdir(parents=True, exist_ok=True)
-    shutil.copy2(source / "classes.json", place / "classes.json")
+    for image in sorted((source / "images").iterdir()):  # contents alone: installed folders are read-only
+        shutil.copyfile(image, images / image.name)
+    shutil.copyfile(source / "classes.json", place / "classes.json")
     references = (source / "references.txt").read_text(encoding="utf-8").split()
     labelled = []
     for image in sorted(images.iterdir()):
         label_map = source / "labels" / f"{image.stem}.png"
         if image.is_file() and label_map.exists():
-            shutil.copy2(label_map, place / "labels" / f"{image.name}.png")
+            shutil.copyfile(label_map, place / "labels" / f"{image.name}.png")
             if image.stem in references:
                 labelled.append(image.name)
     with Project.create(images) as project:

@@ -68,7 +68,7 @@ QSpinBox QLineEdit, QDoubleSpinBox QLineEdit, QComboBox QLineEdit, QKeySequenceE
   border: 0; padding: 0 8px; background: transparent; }
 QComboBox QLineEdit { padding: 0; }
 QComboBox::drop-down { border: 0; width: 22px; }
-QComboBox::down-arrow { image: url($arrow); width: 12px; height: 12px; }
+QComboBox::down-arrow { image: url("$arrow"); width: 12px; height: 12px; }
 QComboBox QAbstractItemView { background: $raised; border: 1px solid $strong_border; padding: 4px; outline: 0;
   selection-background-color: $accent_soft; selection-color: $text; }
 
@@ -141,7 +141,7 @@ QCheckBox::indicator, QListView::indicator { width: 16px; height: 16px; border-r
 QCheckBox::indicator:hover, QListView::indicator:hover { border-color: $accent; }
 QCheckBox::indicator:focus { border-color: $accent; }
 QCheckBox::indicator:checked, QListView::indicator:checked { background: $accent; border-color: $accent;
-  image: url($check); }
+  image: url("$check"); }
 QSplitter::handle { background: $window; }
 QSplitter::handle:hover { background: $accent_soft; }
 QStatusBar { background: $window; color: $muted; }
