@@ -50,7 +50,9 @@ class Installed:
             return [str(self.program), *arguments]
         user = self.user or 0
         chroot = shutil.which("chroot") or "/usr/sbin/chroot"  # the variables below name no path to it
-        return [chroot, f"--userspec={user}:{user}", str(self.root), str(self.program), *arguments]
+        confined = [chroot, f"--userspec={user}:{user}", str(self.root)]
+        # it begins in the root, where nobody may write
+        return [*confined, "/usr/bin/env", "-C", str(self.seen(self.space)), str(self.program), *arguments]
 
     def environment(self) -> dict[str, str]:
         """Return the variables that a fresh login would have, and nothing of the tester's."""

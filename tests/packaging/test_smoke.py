@@ -145,7 +145,8 @@ def test_in_another_root_paths_are_those_of_that_root(tmp_path: Path) -> None:
     installed = place.Installed(folder, Path("/tmp/odd/coordlabel"), space, tmp_path, 65534)
     chroot, *others = installed.command("doctor")
     assert Path(chroot).is_absolute(), "its environment names no path"
-    assert others == ["--userspec=65534:65534", str(tmp_path), "/tmp/odd/coordlabel", "doctor"]
+    assert others[:2] == ["--userspec=65534:65534", str(tmp_path)]
+    assert others[2:] == ["/usr/bin/env", "-C", "/tmp/space", "/tmp/odd/coordlabel", "doctor"]
     assert installed.environment()["HOME"] == "/tmp/space/home"
     assert installed.as_user() == {}
 
