@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,20 @@ def write_json(path: str | Path, value: Any) -> None:
         DiskFullError: The disk is full, read-only, or the place may not be written to.
     """
     write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def plain_file(path: str | Path, *, max_bytes: int = 1 << 30) -> Path:
+    """Return ``path`` if reading it comes to an end: a link may lead to a device or a pipe.
+
+    Raises:
+        OSError: It is no plain file, larger than ``max_bytes``, or not there.
+    """
+    status = Path(path).stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    if status.st_size > max_bytes:
+        raise OSError(errno.EFBIG, f"it has {status.st_size} bytes, more than {max_bytes}", str(path))
+    return Path(path)
 
 
 def fingerprint(path: str | Path) -> str:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from coordgan_core.data.images import MAX_PIXELS
 from coordgan_core.errors import LabelError
-from coordgan_core.files import write_bytes, write_json
+from coordgan_core.files import plain_file, write_bytes, write_json
 from coordgan_core.palette import default_palette
 
 LabelMap = npt.NDArray[np.uint8]
@@ -246,7 +246,7 @@ class LabelClasses:
             LabelError: The file is missing or malformed.
         """
         try:
-            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls.from_json(json.loads(plain_file(path).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise _bad_classes(f"{path} cannot be read ({error})") from error
 

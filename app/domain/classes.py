@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from app.domain.palette import Color, default_color
 from coordgan_core.errors import LabelError
+from coordgan_core.files import plain_file
 
 MAX_CLASSES = 256
 _SKIPPED_NAMES = {"__ignore__", "_background_", "background", ""}
@@ -336,7 +337,7 @@ def read_label_list(path: str | Path) -> tuple[str, ...]:
         LabelError: The file cannot be read, or holds no name.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = plain_file(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise _refused(f"the label list {path} cannot be read ({error})", "save it as UTF-8 text") from error
     names = tuple(dict.fromkeys(_clean(line) for line in text.splitlines()))

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.domain.storage.lock import ProjectLock
 from coordgan_core.errors import DataError
+from coordgan_core.files import plain_file
 
 _NAME_MAX = 255  # bytes of a file name, on every common file system
 _ENDING = ".png"
@@ -34,7 +35,7 @@ def images_of(place: Path) -> Path:
         DataError: Its project file is damaged.
     """
     try:
-        content: Any = json.loads((place / "project.json").read_text(encoding="utf-8"))
+        content: Any = json.loads(plain_file(place / "project.json").read_text(encoding="utf-8"))
         images = Path(os.path.normpath(place / str(content["images"])))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(

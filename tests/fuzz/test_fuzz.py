@@ -30,7 +30,12 @@ def test_spoilt_input_is_read_or_refused_with_a_clear_error(tmp_path: Path, targ
             raise AssertionError(f'python -m tests.fuzz --only "{target}" --seed {seed}: {error}') from error
 
 
-KNOWN = [("run", 518881994277), ("database", 937731102429), ("message", 197119557627)]
+KNOWN = [
+    ("run", 518881994277),
+    ("database", 937731102429),
+    ("message", 197119557627),
+    ("import", 885916681268),  # a link to /dev/zero in the place of a PNG
+]
 
 
 @pytest.mark.parametrize(("target", "seed"), KNOWN)

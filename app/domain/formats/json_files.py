@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from coordgan_core.data.images import MAX_PIXELS
 from coordgan_core.errors import DiskFullError, LabelError
-from coordgan_core.files import atomic_path
+from coordgan_core.files import atomic_path, plain_file
 
 _SNIFFED = 1 << 18
 _COPIED = 1 << 16
@@ -25,7 +25,7 @@ def load(path: Path) -> Any:
         LabelError: It cannot be read, is cut off, is no JSON, or nests without end.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(plain_file(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise LabelError(f"there is no file {path}", remedy="choose an existing one") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -16,7 +16,7 @@ from app.domain.edits import LabelMap
 from app.domain.formats.base import Format, ImportItem, KnownImages, file_path, stems
 from app.domain.project import ImageRow, Project
 from coordgan_core.errors import CoordError, LabelError
-from coordgan_core.files import write_json
+from coordgan_core.files import plain_file, write_json
 
 _log = logging.getLogger(__name__)
 _EXTRAS = "extras"
@@ -153,7 +153,7 @@ def kept_extras(project: Project, chosen: Format, path: str) -> dict[str, Any]:
     """Return what was kept of an image for formats of this family; nothing where it is damaged."""
     file = _extras_file(project, chosen, path)
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value = json.loads(plain_file(file).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

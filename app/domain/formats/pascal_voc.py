@@ -27,7 +27,7 @@ from app.domain.formats.base import (
 )
 from app.domain.palette import voc_palette
 from coordgan_core.errors import LabelError
-from coordgan_core.files import write_bytes
+from coordgan_core.files import plain_file, write_bytes
 from coordgan_core.labels import read_label_map, write_label_map
 
 CLASS_FOLDER = "SegmentationClass"
@@ -139,7 +139,7 @@ def write_names(out: Path, table: ClassTable) -> None:
 def read_names(path: Path) -> dict[int, str]:
     """Read ``class_names.txt``, empty without one."""
     try:
-        lines = (path / NAMES_FILE).read_text(encoding="utf-8-sig").splitlines()
+        lines = plain_file(path / NAMES_FILE).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         return {}
     names = [line.strip() for line in lines]

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from coordgan_core.errors import LabelError
+from coordgan_core.files import plain_file
 
 MAX_MEMBER_BYTES = 1 << 30
 _CHUNK = 1 << 16
@@ -42,7 +43,7 @@ class Tree:
             LabelError: It cannot be opened.
         """
         try:
-            return (self.root / name).open("rb")
+            return plain_file(self.root / name, max_bytes=MAX_MEMBER_BYTES).open("rb")
         except OSError as error:
             raise unreadable(name, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import sys
@@ -13,11 +14,12 @@ import pytest
 from PIL import Image
 
 from app.domain.classes import AddClass, MergeClasses
+from app.domain.formats import FORMATS, export, import_labels
 from app.domain.label_map import paint, rectangle_region
 from app.domain.project import Commit, Project, Result
 from app.domain.status import Status
 from coordgan_core.data.images import image_size, list_images
-from coordgan_core.errors import DataError, ImageError, LabelError
+from coordgan_core.errors import CoordError, DataError, ImageError, LabelError
 from coordgan_core.labels import read_label_map
 from tests.app.conftest import write_images
 
@@ -230,3 +232,27 @@ def test_an_unusual_result_does_not_end_a_propagation(project: Project) -> None:
     project.close()
     with Project.open(folder) as again:
         assert (again.labels(ids[0]) == 1).all()
+
+
+@posix
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_an_import_folder_full_of_links_to_devices_comes_to_an_end(
+    project: Project, tmp_path: Path, name: str
+) -> None:
+    ids = [int(i) for i in project.ids()]
+    batch = project.batches.begin("import", "x")
+    for image in ids:
+        project.batches.write_labels(batch, image, np.ones((32, 48), np.uint8))
+    list(export(project, ids, name, tmp_path / "out"))
+    files = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert files
+    for file in files:
+        file.unlink()
+        file.symlink_to("/dev/zero")
+    before = {i: project.labels(i) for i in ids}
+    for each in FORMATS.values():
+        assert 0 <= each.probe(tmp_path / "out") <= 1
+    with contextlib.suppress(CoordError):
+        events = list(import_labels(project, name, tmp_path / "out", overwrite=True))
+        assert all(event.error or not event.taken for event in events)
+    assert all(np.array_equal(project.labels(i), labels) for i, labels in before.items())
