@@ -236,7 +236,10 @@ def run(
     while report.kills < kills and time.monotonic() - began < seconds:
         scene = made[order[turn % len(order)]]
         turn += 1
-        number, verdict = scene.kill(root, chance)
+        try:
+            number, verdict = scene.kill(root, chance)
+        except KeyboardInterrupt:  # what was found so far is told all the same
+            break
         report.add(scene.name, number, verdict)
         progress(report)
     for scene in made.values():
