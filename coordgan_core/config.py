@@ -128,9 +128,6 @@ class EmbeddingConfig:
         low=0.025,  # below, exp(-2 / temperature) would leave the range of float32 (`Embedding.locate`)
         high=1.0,
     )
-    extra_px: tuple[int, ...] = option(
-        (), "Further sides at which maps are computed and averaged", low=32, high=512, unit="px"
-    )
 
 
 @dataclass(frozen=True)
@@ -174,6 +171,11 @@ class ModelConfig:
     encoder: EncoderConfig | None = field(default_factory=EncoderConfig)
     embedding: EmbeddingConfig | None = None
     dense_head: DenseHeadConfig | None = None
+
+    @property
+    def image_px(self) -> int:
+        """Side at which images must arrive: the largest that any network works at."""
+        return max(self.resolution, self.embedding.input_px if self.embedding else 0)
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,13 @@ class EmbeddingTrainingConfig:
     )
     temperature: float = option(0.07, "Softmax temperature of the matching", low=0.001, high=1.0)
     queries: int = option(128, "Pixels that are matched in each image", low=8, high=4096)
+    early_px: int = option(
+        0,
+        "Side of the images at first, when details do not matter yet; 0 for the embedding's",
+        low=0,
+        high=256,
+    )
+    early_share: float = option(0.6, "Share of the stage with images of that side", low=0.0, high=1.0)
     warp: float = option(1.0, "Strength of the random warps", low=0.0, high=2.0)
     colours: float = option(1.0, "Strength of the random colour changes", low=0.0, high=2.0)
     occlusion: float = option(0.5, "Share of views with a covered rectangle", low=0.0, high=1.0)

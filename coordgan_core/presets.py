@@ -6,6 +6,7 @@ from coordgan_core.config import (
     Config,
     DenseHeadConfig,
     EmbeddingConfig,
+    EmbeddingTrainingConfig,
     EncoderConfig,
     GanConfig,
     MappingConfig,
@@ -54,7 +55,7 @@ QUICK_64 = Config(
             noise=False,
         ),
         encoder=EncoderConfig(channels=16, max_channels=128, structure_channels=32, texture_channels=256),
-        embedding=EmbeddingConfig(),
+        embedding=EmbeddingConfig(input_px=96),
         dense_head=DenseHeadConfig(),
     ),
     train=TrainConfig(
@@ -66,6 +67,7 @@ QUICK_64 = Config(
         checkpoint_sec=60.0,
         minutes=30.0,
         stage_shares=(0.6, 0.4),
+        embedding=EmbeddingTrainingConfig(early_px=64),
     ),
 )
 """Useful on a two-core CPU in minutes: stage 0, then joint training; no adversary, no downloaded weights."""

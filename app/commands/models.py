@@ -16,7 +16,7 @@ from coordgan_core.errors import ModelError
 from coordgan_core.snapshot import ModelInfo, inspect
 
 if TYPE_CHECKING:
-    from coordgan_core.models.coordgan import CoordGAN
+    pass
 
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
 Folder = Annotated[
@@ -94,15 +94,12 @@ def export(
     research_use: Annotated[
         bool, typer.Option("--research-use", help="Mark it: its data allow research only.")
     ] = False,
-    images: Annotated[
-        Path | None, typer.Option(help="Images of its kind: choose on them the sizes it works at.")
-    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
     strip: Annotated[
         bool, typer.Option(help="Keep the sample strip in its card, which shows training images.")
     ] = True,
 ) -> None:
-    """Write a copy of a model with another card, other working sizes, or half the bytes."""
+    """Write a copy of a model with another card, or half the bytes."""
     from coordgan_core.snapshot import load_model, save_model
 
     source = find_model(model)
@@ -118,23 +115,8 @@ def export(
         "sample_strip": None if strip else "",
     }
     card = dataclasses.replace(info.card, **{key: value for key, value in given.items() if value is not None})
-    network = load_model(source)
-    if images is not None:
-        network = _resized(network, images)
-    save_model(out, network, card, calibration=info.calibration, half=half)
+    save_model(out, load_model(source), card, calibration=info.calibration, half=half)
     print_line(f"written: {out} ({out.stat().st_size / 1e6:.1f} MB)")
-
-
-def _resized(network: CoordGAN, folder: Path) -> CoordGAN:
-    from coordgan_core.data.images import list_images
-    from coordgan_core.data.sampler import ImageSource
-    from coordgan_core.training.sizes import IMAGES, with_chosen_sizes
-
-    found = list_images(folder)
-    chosen = ImageSource.from_paths(
-        found[:: max(1, len(found) // IMAGES)][:IMAGES], 2 * network.config.resolution
-    )
-    return with_chosen_sizes(network, chosen.images(range(len(chosen))))
 
 
 def _figures(given: list[str] | None) -> dict[str, float] | None:

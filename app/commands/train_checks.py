@@ -31,7 +31,7 @@ def check(
         recursive=recursive,
         cropping=config.model.crop,
         labels=labels,
-        resolution=config.model.resolution,
+        resolution=config.model.image_px,
         contact_sheet=contact_sheet,
     )
     report = _followed(events, "looking at images", as_json=as_json)

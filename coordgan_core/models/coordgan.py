@@ -104,18 +104,13 @@ class CoordGAN(nn.Module):
     def correspondence(self, images: Tensor) -> Correspondence:
         """Map images ``[B, 3, H, W]`` in [-1, 1], of any size, to the canonical frame.
 
-        The best that the model has: its embedding, refined by the dense head where there is one, averaged
-        over its working sizes; without an embedding the map of the structure code, as published.
+        The best that the model has: its embedding, refined by the dense head where there is one; without
+        an embedding the map of the structure code, as published.
         """
         if self.embedding is None or not self.embedding.ready:
             maps = self.generator.warp(self._encoded(images).structure)
             return Correspondence(maps, torch.ones_like(maps[:, :1]))
-        own = self.embedding.config
-        return _averaged([self._correspondence_at(images, side) for side in (own.input_px, *own.extra_px)])
-
-    def _correspondence_at(self, images: Tensor, side: int) -> Correspondence:
-        assert self.embedding is not None
-        images = self.embedding.resized(images, side)
+        images = self.embedding.resized(images)
         features, _ = self.embedding.features(images)
         descriptors = self.embedding.describe(features)
         maps = self.embedding.locate(descriptors)
@@ -128,20 +123,7 @@ class CoordGAN(nn.Module):
     @property
     def input_px(self) -> int:
         """Side at which images should arrive: the largest that any part works at."""
-        if self.embedding is None:
-            return self.config.resolution
-        own = self.embedding.config
-        return max(self.config.resolution, own.input_px, *own.extra_px)
-
-
-def _averaged(found: list[Correspondence]) -> Correspondence:
-    """Average what was found at several sizes, at the largest; descriptors stay those of the first."""
-    if len(found) == 1:
-        return found[0]
-    height, width = (max(one.map.shape[axis] for one in found) for axis in (-2, -1))
-    maps = torch.stack([resize_map(one.map, height, width) for one in found]).mean(0)
-    reliability = [F.interpolate(one.reliability, (height, width), mode="bilinear") for one in found]
-    return Correspondence(maps, torch.stack(reliability).mean(0), found[0].descriptors)
+        return self.config.image_px
 
 
 def parameter_counts(model: nn.Module) -> dict[str, int]:

@@ -40,13 +40,12 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
     def __init__(self, config: EmbeddingConfig) -> None:
         super().__init__()
         unit = 1 << len(config.channels)
-        for name, side in (("input_px", config.input_px), *(("extra_px", px) for px in config.extra_px)):
-            if unit == 1 or side % unit:
-                raise ConfigError(
-                    f"model.embedding.{name} is {side} and there are {len(config.channels)} levels",
-                    expected=f"one level or more, and multiples of {unit} pixels",
-                    remedy="change input_px, extra_px or channels of model.embedding",
-                )
+        if unit == 1 or config.input_px % unit:
+            raise ConfigError(
+                f"model.embedding.input_px is {config.input_px} and there are {len(config.channels)} levels",
+                expected=f"one level or more, and a multiple of {unit} pixels",
+                remedy="change input_px or channels of model.embedding",
+            )
         self.config = config
         self.trunk = FeatureUNet(config.channels)
         self.head = nn.Conv2d(config.channels[0], config.dim, 1)
@@ -63,7 +62,7 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
         return found
 
     def resized(self, images: Tensor, side: int | None = None) -> Tensor:
-        """Resize images of any size to ``side``, by default the one that the network was trained at."""
+        """Resize images of any size to ``side``, by default the one that the network works at."""
         return resize_square(images, side or self.config.input_px)
 
     def describe(self, features: Tensor) -> Tensor:

@@ -123,9 +123,11 @@ class EmbeddingStage:
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-        views = two_views(self.embedding.resized(images), own, draws)
+        early = own.early_px and nimg < own.early_share * self.total_nimg
+        views = two_views(self.embedding.resized(images, own.early_px if early else None), own, draws)
         with autocast(self.config.train.precision, self.device):
-            descriptors = self.embedding(torch.cat([views.first, views.second]))
+            features, _ = self.embedding.features(torch.cat([views.first, views.second]))
+            descriptors = self.embedding.describe(features)
         losses = dict(self._losses(descriptors, views, draws, nimg))
         total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()
         total.backward()  # type: ignore[no-untyped-call]

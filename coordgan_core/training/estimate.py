@@ -192,7 +192,7 @@ def _bytes(state: Any) -> int:
 def _summary(trial: _Trial, images: int, run: Path) -> Estimate:
     measured = tuple(_stages(trial))
     snapshots = sum(1 + item.total_nimg // trial.config.train.snapshot_nimg for item in measured)
-    pixels = images * 3 * trial.config.model.resolution**2
+    pixels = images * 3 * trial.config.model.image_px**2
     disk = (
         pixels
         + (checkpoint.KEEP + 1) * trial.state_bytes  # one more while it is being written

@@ -48,7 +48,6 @@ from coordgan_core.training.embedding import (
     two_views,
 )
 from coordgan_core.training.muon import ConvMuon, trunk_weights
-from coordgan_core.training.sizes import read_originals, with_chosen_sizes
 from coordgan_core.training.steps import share_of_batch, take_step
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class JointStage:
         device: Where the training runs.
 
     Raises:
-        ConfigError: The model lacks an embedding, a dense head or an encoder, or they see different sizes.
+        ConfigError: The model lacks an embedding, a dense head or an encoder.
     """
 
     name = "joint"
@@ -80,13 +79,6 @@ class JointStage:
                 "joint training needs an embedding, a dense head and an encoder",
                 remedy="choose a preset that has them, such as quick-64",
             )
-        seen_px = model.embedding.config.input_px
-        if seen_px != model.config.resolution:
-            raise ConfigError(
-                f"the embedding sees {seen_px} pixels, the model {model.config.resolution}",
-                expected="one and the same side in joint training",
-                remedy="set model.embedding.input_px to model.resolution",
-            )
         self.config, self.device = config, device
         self.own, self._views = config.train.joint, config.train.embedding
         self.total_nimg = self.own.total_nimg
@@ -95,7 +87,6 @@ class JointStage:
             count = self._views.prototype_images
             estimate_prototypes(model.embedding, source, count, config, device)
         self.average = averaged_copy(self.model)
-        self._source = source
         self._structural = StructuralLoss()
         inner = trunk_weights(self._embedding)
         self._muon = ConvMuon(inner, lr=self.own.muon_rate, weight_decay=MUON_DECAY)
@@ -145,21 +136,21 @@ class JointStage:
         return copy.deepcopy(self.average).eval().requires_grad_(False)
 
     def finish(self) -> None:
-        """Leave the averaged weights in the model, and choose the sizes it will work at."""
+        """Leave the averaged weights in the model."""
         self.model.load_state_dict(self.average.state_dict())
-        originals = read_originals(self._source, self.average, self.device)
-        if originals is not None:
-            self.average = with_chosen_sizes(self.average, originals)
 
     def step(self, images: Tensor, *, nimg: int) -> Mapping[str, Tensor]:
-        """Take one step on ``images float32 [B, 3, R, R]``, B even; see `training.stages.Stage`."""
+        """Take one step on ``images float32 [B, 3, R, R]``, B even; see `training.stages.Stage`.
+
+        Positions are learned at the embedding's size, appearance at the model's resolution.
+        """
         draws = random_generator(self.config.train.seed, "joint", nimg, self.device, **share_of_batch())
         factor = cosine_schedule(nimg, WARMUP_NIMG, self.total_nimg)
         for optimizer in (self._muon, self._adam):
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * factor
-        images = self.model.resized(images)
+        images = self._embedding.resized(images)
         views = two_views(images, self._views, draws)
         target = compose(self._teach(images).repeat(2, 1, 1, 1), views.places)
         with autocast(self.config.train.precision, self.device):
@@ -208,7 +199,7 @@ class JointStage:
             F.interpolate(views.inside, size=size, mode="area"),
             embedding.prototypes,
             temperature=embedding.config.temperature,
-            queries=draw_pixels(descriptors, self._views.queries, draws),
+            queries=torch.cat([draw_pixels(view, self._views.queries, draws) for view in (one, two)]),
         )
         yield "equivariance", (own.equivariance, equivariance)
         yield "prototype", (own.prototype, prototype)
@@ -233,7 +224,7 @@ class JointStage:
         own, generator = self.own, self.model.generator
         count = len(views.clean)
         chosen = [i for i in range(count) if i // 2 % 2 == 0 and (i % 2 or i + 1 < count or count == 1)]
-        images = views.clean[chosen]
+        images = self.model.resized(views.clean[chosen])
         codes = self._encoder(images)
         by_code = generator.warp(codes.structure)
         size = (by_code.shape[-2], by_code.shape[-1])

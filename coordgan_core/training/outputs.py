@@ -165,7 +165,7 @@ def image_source(
         own = crop.label_boxes(all_pairs(folder, Path(settings.labels)), margin=cut.margin)
     source = ImageSource.from_paths(
         paths,
-        settings.config.model.resolution,
+        settings.config.model.image_px,
         boxes=crop.training_boxes(cut, paths, own),
         cache=cache,
         crop="centre" if cut.mode == "centre" else "whole",

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Stage(Protocol):
     """One part of a training: owns networks, optimisers and losses; knows no loop, files or processes.
 
-    Every random draw inside comes from a generator seeded by (seed, stream, nimg), of which each process takes
-    its share (`data.sampler.SharedGenerator`). Optimisers step by `training.steps.take_step`, which averages the
-    gradients over the processes.
+    Every random draw inside comes from a generator seeded by (seed, stream, nimg), of which each process
+    takes its share (`data.sampler.SharedGenerator`). Optimisers step by `training.steps.take_step`, which
+    averages the gradients over the processes.
     """
 
     name: str

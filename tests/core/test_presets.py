@@ -142,7 +142,7 @@ def test_quick_64_needs_neither_an_adversary_nor_downloads() -> None:
     assert quick.train.stages == ("embedding", "joint")
     assert quick.model.embedding is not None
     assert quick.model.dense_head is not None
-    assert quick.model.resolution == quick.model.embedding.input_px == 64
+    assert (quick.model.resolution, quick.model.embedding.input_px, quick.model.image_px) == (64, 96, 96)
     assert quick.model.warp.residual
     assert not quick.model.synthesis.noise
     assert len(quick.train.stage_shares) == len(quick.train.stages)

@@ -83,6 +83,15 @@ def test_the_anchor_fades_and_then_goes() -> None:
     assert weights == pytest.approx([2.0, 1.5, 1.0, 0.5])
 
 
+def test_images_are_small_at_first() -> None:
+    stage = build(**{"train.embedding.early_px": 16, "train.embedding.early_share": 0.1})
+    sides: list[int] = []
+    stage.embedding.trunk.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[-1]))
+    run(stage, 0, 6)
+    assert sides == [16] * 4 + [32] * 2
+    assert stage.total_nimg == 40 * BATCH
+
+
 def test_anchors_start_smooth_and_take_over_prototypes() -> None:
     fresh = model().embedding
     assert fresh is not None

@@ -172,10 +172,15 @@ def test_models_that_lack_a_part_are_refused(part: str) -> None:
         JointStage(config(**changes), model(**changes), source(), CPU)
 
 
-def test_an_embedding_of_another_size_is_refused() -> None:
-    changes: dict[str, object] = {"model.embedding.input_px": 64}
-    with pytest.raises(ConfigError, match="sees 64 pixels, the model 32"):
-        JointStage(config(**changes), model(**changes), source(), CPU)
+def test_the_embedding_may_see_more_than_the_generator_paints() -> None:
+    changes: dict[str, object] = {"model.embedding.input_px": 48, "model.embedding.channels": (8, 16)}
+    stage = JointStage(config(**changes), model(**changes), source(), CPU)
+    sides: list[int] = []
+    stage._embedding.trunk.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[-1]))
+    stage._encoder.register_forward_pre_hook(lambda _, inputs: sides.append(inputs[0].shape[-1]))
+    run(stage, 0, 1)
+    assert sides == [48, 32]
+    assert stage.export().correspondence(batch()).map.shape == (BATCH, 2, 48, 48)
 
 
 def test_single_images_are_refused() -> None:

@@ -47,7 +47,9 @@ def test_gradients_of_two_passes_add_up_in_the_view() -> None:
     backward(twice)
     backward(twice)
     (first,), (second,) = one.param_groups[0]["params"], two.param_groups[0]["params"]
-    assert first.grad is not None and second.grad is not None and once.weight.grad is None
+    assert first.grad is not None
+    assert second.grad is not None
+    assert once.weight.grad is None
     torch.testing.assert_close(second.grad, 2.0 * first.grad)
 
 
