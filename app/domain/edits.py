@@ -289,7 +289,7 @@ def unpack_labels(data: bytes) -> LabelMap:
     Raises:
         LabelError: The bytes are damaged.
     """
-    if len(data) < 8:
+    if not isinstance(data, bytes) or len(data) < 8:  # SQLite keeps text in a column of bytes too
         raise _damaged()
     height, width = struct.unpack_from("<2I", data)
     return _unpack(data[8:], Box(0, 0, width, height))

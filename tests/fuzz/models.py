@@ -97,7 +97,10 @@ def spoiled_model(chance: random.Random) -> bytes:
         header["__metadata__"][key] = chance.choice([spoiled, spoiled, "999", "", "null"])
     else:
         header = mutate.spoiled_value(header, chance)
-    raw = json.dumps(header).encode()
+    try:
+        raw = json.dumps(header).encode()
+    except RecursionError:  # nested deeper than this end can write
+        raw = b"{" + b'"a":[' * 5000
     return struct.pack("<Q", len(raw)) + raw + data
 
 

@@ -282,11 +282,15 @@ def copy_image(item: ExportItem, target: Path) -> None:
         shutil.copyfile(item.source, temporary)
 
 
+_NAME_BYTES = 110
+"""Two names, of an image and of its part, make one file name, which may have 255."""
+
+
 def plain_name(text: str) -> str:
     """Return ``text`` as a file name that every system takes: no slashes, controls, reserved signs."""
     text = unicodedata.normalize("NFC", text)
     text = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]+', "_", text).strip(" .")
-    while len(text.encode()) > 200:
+    while len(text.encode()) > _NAME_BYTES:
         text = text[:-1]
     return text or "_"
 
