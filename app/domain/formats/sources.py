@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,8 @@ from coordgan_core.files import plain_file
 
 MAX_MEMBER_BYTES = 1 << 30
 _CHUNK = 1 << 16
+_READING = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+"""What reading a folder or a damaged zip file raises."""
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -56,7 +59,7 @@ class Tree:
         try:
             with self.open(name) as stream:
                 return stream.read()
-        except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+        except _READING as error:
             raise unreadable(name, error) from error
 
     def text(self, name: str) -> str:
@@ -82,7 +85,7 @@ class ZipTree(Tree):
         super().__init__(root)
         try:
             self._zip = zipfile.ZipFile(root)
-        except (OSError, zipfile.BadZipFile) as error:
+        except (*_READING, ValueError) as error:
             raise unreadable(str(root), error) from error
         self._members = {i.filename: i for i in self._zip.infolist() if not i.is_dir()}
         for name in self._members:
@@ -112,7 +115,7 @@ class ZipTree(Tree):
             raise unreadable(name, f"it unpacks to {info.file_size} bytes, more than {MAX_MEMBER_BYTES}")
         try:
             return self._zip.open(info)
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except _READING as error:
             raise unreadable(name, error) from error
 
 
@@ -236,7 +239,7 @@ def xml_elements(stream: IO[bytes], name: str) -> Iterator[Element]:
             found.clear()
         parser.Parse(b"", True)
         yield from found
-    except (expat.ExpatError, OSError, zipfile.BadZipFile) as error:
+    except (expat.ExpatError, *_READING) as error:
         raise unreadable(name, error) from error
 
 
