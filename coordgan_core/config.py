@@ -257,7 +257,7 @@ class EmbeddingTrainingConfig:
     queries: int = option(128, "Pixels that are matched in each image", low=8, high=4096)
     early_px: int = option(
         0,
-        "Side of the images at first, when details do not matter yet; 0 for the embedding's",
+        "Side of the images at first, when details hardly matter; 0: the embedding's",
         low=0,
         high=256,
     )

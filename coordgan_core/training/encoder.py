@@ -16,6 +16,7 @@ from coordgan_core.errors import ConfigError
 from coordgan_core.losses.perceptual import Perceptual
 from coordgan_core.losses.swap import swap_neighbours, texture_swap_loss
 from coordgan_core.models.codes import Codes
+from coordgan_core.models.embedding import resize_square
 from coordgan_core.training.acceleration import Compiled, autocast, place
 from coordgan_core.training.gan import GENERATOR_RATIO, stage_perceptual
 from coordgan_core.training.steps import take_step
@@ -84,6 +85,7 @@ class EncoderStage:
         """Take one step on ``images float32 [B, 3, R, R]``, B even; see `training.stages.Stage`."""
         rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
         draws = random_generator(self.config.train.seed, f"encoder/{rank}", nimg, self.device)
+        images = resize_square(images, self.config.model.resolution)
         self._adam.zero_grad(set_to_none=True)
         with autocast(self.config.train.precision, self.device):
             losses = self._real(images, draws) | self._generated(len(images), draws)

@@ -31,6 +31,7 @@ from coordgan_core.losses.swap import (
 from coordgan_core.losses.warp import warp_loss
 from coordgan_core.models.discriminator import Discriminator
 from coordgan_core.models.ema import averaged_copy, update_average
+from coordgan_core.models.embedding import resize_square
 from coordgan_core.models.generator import Generator
 from coordgan_core.models.patch_discriminator import PatchDiscriminator
 from coordgan_core.training.acceleration import Compiled, autocast, place
@@ -139,6 +140,7 @@ class GanStage:
 
     def step(self, images: Tensor, *, nimg: int) -> Mapping[str, Tensor]:
         """Take one step on ``images float32 [B, 3, R, R]``, B even; see `training.stages.Stage`."""
+        images = resize_square(images, self.config.model.resolution)
         weights = gan_weights(self.gan, nimg)
         stats = self._train_discriminators(images, weights, nimg)
         if is_due(nimg, self.config.train.batch, self.gan.lazy_every):

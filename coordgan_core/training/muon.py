@@ -38,7 +38,7 @@ class ConvMuon(torch.optim.Muon):
         views = [nn.Parameter(as_matrix(weight.detach())) for weight in weights]
         super().__init__(views, lr=lr, momentum=momentum, weight_decay=weight_decay)
         for weight, view in zip(weights, views, strict=True):
-            weight.register_post_accumulate_grad_hook(_Handover(view))
+            weight.register_post_accumulate_grad_hook(_Handover(view))  # type: ignore[no-untyped-call]
 
 
 class _Handover:

@@ -14,6 +14,10 @@ from coordgan_core.presets import PRESETS, preset
 BATCH = 16
 PUBLISHED_MODEL: dict[str, Any] = {
     "resolution": 128,
+    # not published: images are prepared beforehand
+    "crop.mode": "whole",
+    "crop.box": (0.0, 0.0, 1.0, 1.0),
+    "crop.margin": 0.1,
     # 1.1 two codes of 512, eight layers
     "mapping.code_dim": 512,
     "mapping.layers": 8,

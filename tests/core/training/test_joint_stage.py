@@ -41,7 +41,7 @@ def teacher(stage: JointStage) -> Embedding:
 
 
 def test_the_losses_fall() -> None:
-    history = run(build(**{"train.joint.learning_rate": 0.003}), 0, 28)
+    history = run(build(**{"train.joint.learning_rate": 0.003, "train.joint.muon_rate": 0.03}), 0, 28)
     assert set(history[0]) == LOSSES
     for name in ("equivariance", "prototype", "dense", "code_map", "reconstruction"):
         assert mean(history, name, slice(-6, None)) < mean(history, name, slice(0, 6)), name
