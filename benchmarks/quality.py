@@ -3,6 +3,7 @@
     python benchmarks/quality.py                                  # bundled model: synthetic, speed, demo
     python benchmarks/quality.py --synthetic MODEL                # map error in pixels, label mean IoU
     python benchmarks/quality.py --model MODEL --data DIR --protocol celebamask-7
+    python benchmarks/quality.py --data DIR                       # bundled model of that name, all peers
     python benchmarks/quality.py --speed MODEL                    # images of one megapixel a second
     python benchmarks/quality.py --demo                           # `coordlabel demo`, start to finish
 
@@ -40,8 +41,8 @@ Report = dict[str, Any]
 def main(argv: list[str] | None = None) -> int:
     """Run from the command line; return the exit code."""
     options = _parser().parse_args(argv)
-    if bool(options.model) != bool(options.data):
-        sys.stderr.write("--model and --data belong together\n")
+    if options.model and not options.data:
+        sys.stderr.write("--model needs --data\n")
         return 2
     if options.threads:
         import torch
@@ -58,10 +59,16 @@ def main(argv: list[str] | None = None) -> int:
     else:
         title = "An untrained model: figures mean nothing" if options.smoke else "Quality and speed"
         print_report(title, rows(report), about)
+        if "peers" in report:
+            from quality_peers import print_peers
+
+            print_peers(report["peers"])
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    from quality_peers import add_options
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -69,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="model to measure on --data")
     parser.add_argument("--data", type=Path, help="labelled folder")
     parser.add_argument("--protocol", default="", help="merges classes of --data, as celebamask-7 does")
+    parser.add_argument(
+        "--layout", default="plain", help="of --data, such as celebamask: coordgan_core.data.datasets"
+    )
     parser.add_argument("--limit", type=int, default=0, help="queries of --data, evenly spread; 0 for all")
     parser.add_argument("--synthetic", metavar="MODEL", help="measure on the synthetic category")
     parser.add_argument("--speed", metavar="MODEL", help="measure on images of one megapixel")
@@ -78,13 +88,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--smoke", action="store_true", help="everything once, small, with an untrained model"
     )
+    add_options(parser)
     return parser
 
 
 def measure(options: argparse.Namespace) -> Report:
     """Measure what was asked for; the bundled model's rows if nothing was."""
     synthetic, speed, demo = options.synthetic, options.speed, options.demo
-    if not (options.model or synthetic or speed or demo):
+    if not (options.data or synthetic or speed or demo):
         synthetic, speed, demo = BUNDLED, BUNDLED, True
     report: Report = {}
     if demo:
@@ -100,9 +111,25 @@ def measure(options: argparse.Namespace) -> Report:
     if options.model:
         predictor, calibration = _load(options.model, options.device)
         report["folder"] = folder_report(
-            predictor, options.data, protocol=options.protocol, limit=options.limit, calibration=calibration
+            predictor,
+            options.data,
+            protocol=options.protocol,
+            limit=options.limit,
+            layout=options.layout,
+            calibration=calibration,
         )
+    if options.data and options.peers != "none" and (options.peers or not options.model):
+        report["peers"] = peers_report(options)
     return report
+
+
+def peers_report(options: argparse.Namespace) -> Report:
+    """Return the figures of the model, the bundled one by default, beside its peers."""
+    from quality_peers import bundled_for, collect, measure_peers
+
+    model = options.model or bundled_for(options.data)
+    loaded = _load(model, options.device) if model else None
+    return collect(measure_peers(options.data, options, model=loaded), options, model=model)
 
 
 def _load(model: str, device: str) -> tuple[Any, Any]:

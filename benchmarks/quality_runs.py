@@ -20,7 +20,7 @@ from PIL import Image
 
 from coordgan_core import evaluation
 from coordgan_core.calibration import Calibration
-from coordgan_core.data.datasets import load_plain
+from coordgan_core.data.datasets import load_dataset
 from coordgan_core.data.images import read_image
 from coordgan_core.data.protocols import protocol as named_protocol
 from coordgan_core.devices import worker_threads
@@ -50,6 +50,7 @@ def measure_folder(
     *,
     protocol: str = "",
     limit: int = 0,
+    layout: str = "plain",
     ways: Sequence[str] = tuple(WAYS),
     calibration: Calibration | None = None,
 ) -> Iterator[tuple[str, Step]]:
@@ -60,7 +61,7 @@ def measure_folder(
     Raises:
         DataError: The folder has no labels or no ``references.txt``.
     """
-    references, queries, rules = load(folder, protocol=protocol, limit=limit)
+    references, queries, rules = load(folder, protocol=protocol, limit=limit, layout=layout)
     for i, way in enumerate(ways):
         peers = PEERS if i == 0 else ()
         own = dataclasses.replace(rules, fuse=way == "fused", peers=peers)
@@ -72,19 +73,24 @@ def measure_folder(
 
 
 def load(
-    folder: Path, *, protocol: str, limit: int
+    folder: Path, *, protocol: str, limit: int, layout: str = "plain"
 ) -> tuple[list[evaluation.LabelledImage], list[evaluation.LabelledImage], evaluation.Protocol]:
-    """Return references, queries (at most ``limit``, evenly spread; 0 for all) and rules of a folder."""
-    data = load_plain(folder)
+    """Return references, queries (at most ``limit``, evenly spread; 0 for all) and rules of a folder.
+
+    Layouts other than the plain one bring their own references, queries and protocol, as published.
+    """
+    data = load_dataset(folder, layout)
     if data.labelled is None or not data.references:
         raise DataError(
             f"{folder} has no labels or no references.txt",
             expected="images/, labels/, classes.json and references.txt with one stem a line",
         )
+    if data.protocol is not None and protocol not in ("", data.protocol.name):
+        raise DataError(f"{folder} is measured by {data.protocol.name}, not by {protocol}")
     classes = data.labelled.classes
     names = tuple(classes.name(k) for k in range(classes.count))
-    rules = named_protocol(protocol) if protocol else None
-    table = rules.lut_for(names) if rules else None
+    rules = named_protocol(protocol) if protocol else data.protocol
+    table = rules.lut_for(names) if rules and not data.protocol else None  # a layout's are merged already
 
     def read(name: str) -> evaluation.LabelledImage:
         image, labels = data.labelled.select([name])[0].read()  # type: ignore[union-attr]
@@ -92,7 +98,7 @@ def load(
             name, image, labels if table is None else merge_classes(labels, table)
         )
 
-    rest = [name for name in data.labelled.names if name not in data.references]
+    rest = [name for name in data.queries or data.labelled.names if name not in data.references]
     if limit and limit < len(rest):
         rest = [rest[i * len(rest) // limit] for i in range(limit)]
     measured = evaluation.Protocol(rules.class_names if rules else names, rules.excluded if rules else ())

@@ -68,11 +68,12 @@ def load_plain(root: Path) -> Dataset:
         images=tuple(list_images(unlabelled if unlabelled.is_dir() else images)),
         labelled=labelled,
         references=references,
-        mirror=not any(_names_a_side(c.name) for c in (classes.classes if classes else ())),
+        mirror=not any(names_a_side(c.name) for c in (classes.classes if classes else ())),
     )
 
 
-def _names_a_side(name: str) -> bool:
+def names_a_side(name: str) -> bool:
+    """Tell whether a class name says left or right: such classes change places when a picture is flipped."""
     return re.search(r"(^|[\s_-])(l|r|left|right|imgleft|imgright)([\s_-]|$)", name.lower()) is not None
 
 

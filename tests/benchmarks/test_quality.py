@@ -127,3 +127,67 @@ def test_the_machine_is_described(script):
     assert about["cpu"]
     assert about["torch"] == torch.__version__
     assert len(about["date"]) == 10
+
+
+def test_a_folder_alone_gives_one_table_of_all_peers(script, tmp_path, capsys):
+    data = script("quality_runs").labelled_sample(tmp_path / "figures", images=3)
+    command = ["--data", str(data), "--peers", "copy,dis,dinov2", "--queries", "1"]
+    assert script("quality").main(command) == 0
+    table = capsys.readouterr().out
+    assert "seconds" not in table.splitlines()[0]
+    for text in ("figures", "copy", "dis", "foreground", "s preparation", "dinov2 was left out: no weights"):
+        assert text in table
+    assert script("quality").main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)["peers"]
+    assert [way["way"] for way in report["ways"]] == ["copy", "dis"]
+    assert {way["queries"] for way in report["ways"]} == {2}
+    assert report["model"] is None
+
+
+def test_a_model_and_its_lead_over_the_strongest_peer_are_in_the_same_table(script, tmp_path, capsys):
+    data = script("quality_runs").labelled_sample(tmp_path / "sample", images=3)
+    command = ["--data", str(data), "--peers", "copy,demons-gradient", "--queries", "1", "--json"]
+    pytest.importorskip("SimpleITK")
+    assert script("quality").main(command) == 0
+    report = json.loads(capsys.readouterr().out)["peers"]
+    ways = {way["way"]: way for way in report["ways"]}
+    assert report["model"] == "sample"  # the bundled model of that name
+    assert list(ways) == ["model", "model, 1 queries", "copy", "demons-gradient"]
+    assert ways["model"]["miou"] > ways["copy"]["miou"] + 0.1
+    best, ahead = script("quality_peers").lead(report["ways"])
+    leads = {
+        "copy": ways["model"]["miou"] - ways["copy"]["miou"],
+        "demons-gradient": ways["model, 1 queries"]["miou"] - ways["demons-gradient"]["miou"],
+    }
+    assert ahead == pytest.approx(min(leads.values()))
+    assert leads[best] == ahead
+    script("quality_peers").print_peers(report)
+    table = capsys.readouterr().out
+    assert "on 1 queries" in table
+    assert "ahead of the best peer" in table
+
+
+def test_unknown_peers_are_told_before_anything_is_measured(script, tmp_path, capsys):
+    assert script("quality").main(["--data", str(tmp_path), "--peers", "sift"]) == 1
+    assert "no peer 'sift'" in capsys.readouterr().err
+
+
+def test_a_published_layout_brings_its_own_references_queries_and_protocol(script, tmp_path):
+    from PIL import Image
+
+    for split, count in (("training_data", 6), ("testing_data", 2)):
+        (tmp_path / split).mkdir()
+        for i in range(count):
+            Image.new("RGB", (16, 16)).save(tmp_path / split / f"image_{i}.png")
+            np.save(tmp_path / split / f"image_mask{i}.npy", np.full((16, 16), i))
+    references, queries, rules = script("quality_runs").load(
+        tmp_path, protocol="", limit=0, layout="datasetgan-face-34"
+    )
+    assert [r.name for r in references] == [f"training_data/image_{i}" for i in range(5)]
+    assert sorted(q.name for q in queries) == [
+        "testing_data/image_0",
+        "testing_data/image_1",
+        "training_data/image_5",
+    ]
+    assert len(rules.class_names) == 34
+    assert rules.excluded == (17, 25)

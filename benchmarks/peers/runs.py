@@ -1,0 +1,166 @@
+"""Measures a model and its peers in one run: label quality, seconds an image, seconds of preparation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from coordgan_core.evaluation import LabelledImage, Protocol
+from coordgan_core.labels import LabelMap, resize_labels
+from coordgan_core.metrics import Confusion
+from peers.carriers import SLOW, Carrier, PeerOptions, obstacle, prepare
+
+Maker = Callable[[LabelledImage], Carrier]
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one way of carrying labels reached; ratios are means over the references.
+
+    Times are of the wall clock and, in ``cpu``, of all processors together, which tells what was its own
+    where others use them too. Preparation is for one reference; a model's training is not part of it.
+    """
+
+    way: str
+    miou: float
+    foreground_iou: float
+    per_class: dict[str, float]
+    references: int
+    queries: int
+    seconds_per_image: float
+    cpu_per_image: float
+    seconds_of_preparation: float
+    cpu_of_preparation: float
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A peer that cannot be measured here, and why."""
+
+    way: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """A way was measured with one reference."""
+
+    what: str
+    done: int
+    total: int
+
+
+def spread(queries: Sequence[LabelledImage], count: int) -> list[LabelledImage]:
+    """Return ``count`` of the queries, evenly spread; all if it is 0 or there are no more."""
+    if not count or count >= len(queries):
+        return list(queries)
+    return [queries[i * len(queries) // count] for i in range(count)]
+
+
+def compare(
+    peers: Sequence[str],
+    references: Sequence[LabelledImage],
+    queries: Sequence[LabelledImage],
+    protocol: Protocol,
+    options: PeerOptions,
+    *,
+    model: Maker | None = None,
+    slow_queries: int = 0,
+) -> Iterator[Step | Skipped | Figures]:
+    """Measure the model and peers on the same references and queries.
+
+    Slow peers see ``slow_queries`` of the queries (0: all); if those are fewer, the model is measured on them
+    as well, as the row ``model, N queries``.
+    """
+    few = spread(queries, slow_queries)
+    runs: list[tuple[str, Maker, list[LabelledImage]]] = []
+    if model is not None:
+        runs.append((MODEL, model, list(queries)))
+    for name in peers:
+        reason = obstacle(name, options)
+        if reason is not None:
+            yield Skipped(name, reason)
+            continue
+        runs.append((name, _maker(name, options), few if name in SLOW else list(queries)))
+    slow = [name for name, _, _ in runs if name in SLOW]
+    if model is not None and slow and len(few) < len(queries):
+        runs.insert(1, (f"{MODEL}, {len(few)} queries", model, few))
+    done = 0
+    for way, maker, seen in runs:
+        tally = _Tally(way, protocol)
+        for reference in references:
+            tally.measure(maker, reference, seen)
+            done += 1
+            yield Step(f"{way} from {reference.name}", done, len(runs) * len(references))
+        yield tally.figures(len(seen))
+
+
+def _maker(name: str, options: PeerOptions) -> Maker:
+    return lambda reference: prepare(name, reference, options)
+
+
+class _Clock:
+    """Seconds of the wall clock and of the processors since it was made."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    def read(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return self._now() - self._began
+
+    @staticmethod
+    def _now() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array([time.perf_counter(), time.process_time()])
+
+
+class _Tally:
+    """What is counted for one way, reference after reference."""
+
+    def __init__(self, way: str, protocol: Protocol) -> None:
+        self._way = way
+        self._protocol = protocol
+        self._confusions: list[Confusion] = []
+        self._preparing = np.zeros(2)
+        self._carrying = np.zeros(2)
+
+    def measure(self, maker: Maker, reference: LabelledImage, queries: Sequence[LabelledImage]) -> None:
+        """Prepare with a reference and carry its labels to the queries."""
+        clock = _Clock()
+        carrier = maker(reference)
+        self._preparing += clock.read()
+        clock = _Clock()
+        found: list[LabelMap] = list(carrier.carry([query.image for query in queries]))
+        self._carrying += clock.read()
+        confusion = Confusion(len(self._protocol.class_names))
+        size = self._protocol.size
+        for labels, query in zip(found, queries, strict=True):
+            confusion.add(labels, resize_labels(query.labels, size, size))
+        self._confusions.append(confusion)
+
+    def figures(self, queries: int) -> Figures:
+        """Return the means."""
+        count = len(self._confusions)
+        ious = np.array([confusion.iou() for confusion in self._confusions])
+        names = self._protocol.class_names
+        excluded = self._protocol.excluded
+        image, preparation = self._carrying / (count * queries), self._preparing / count
+        return Figures(
+            way=self._way,
+            miou=float(np.mean([c.mean_iou() for c in self._confusions])),
+            foreground_iou=float(np.mean([c.foreground_iou(excluded=excluded) for c in self._confusions])),
+            per_class={
+                name: float(ious[~np.isnan(ious[:, k]), k].mean())
+                for k, name in enumerate(names)
+                if not np.isnan(ious[:, k]).all()
+            },
+            references=count,
+            queries=queries,
+            seconds_per_image=float(image[0]),
+            cpu_per_image=float(image[1]),
+            seconds_of_preparation=float(preparation[0]),
+            cpu_of_preparation=float(preparation[1]),
+        )
