@@ -208,8 +208,8 @@ class JointStage:
     def _dense(
         self, features: Tensor, descriptors: Tensor, recoloured: Tensor, target: Tensor, inside: Tensor
     ) -> Tensor:
-        """Return the dense head's loss on every third view: full resolution is costly."""
-        chosen = slice(None, None, 3)
+        """Return the dense head's loss on every sixth view: full resolution is costly."""
+        chosen = slice(None, None, 6)
         with torch.no_grad():
             found = self._embedding.locate(descriptors[chosen])
         offsets, scale = self._head(features[chosen], recoloured[chosen])
@@ -219,11 +219,11 @@ class JointStage:
     def _appearance(self, views: Views, target: Tensor) -> Iterator[tuple[str, tuple[float, Tensor]]]:
         """Yield the losses of encoder, warp and synthesis, on the first view in its own colours.
 
-        Every other pair of images serves: labels do not depend on these networks, and they learn fast.
+        Every third pair of images serves: labels do not depend on these networks, and they learn fast.
         """
         own, generator = self.own, self.model.generator
         count = len(views.clean)
-        chosen = [i for i in range(count) if i // 2 % 2 == 0 and (i % 2 or i + 1 < count or count == 1)]
+        chosen = [i for i in range(count) if i // 2 % 3 == 0 and (i % 2 or i + 1 < count or count == 1)]
         images = self.model.resized(views.clean[chosen])
         codes = self._encoder(images)
         by_code = generator.warp(codes.structure)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from coordgan_core.errors import ShapeError
+from coordgan_core.errors import ConfigError, ShapeError
 from coordgan_core.training import gan
 from coordgan_core.training.gan import GanStage
 from coordgan_core.training.schedules import gan_weights, is_due, ramp
@@ -252,3 +252,8 @@ def test_the_patch_discriminator_sees_the_same_swap(monkeypatch: pytest.MonkeyPa
         own, restructured = net.synthesize(maps, texture), net.synthesize(maps.flip(0), texture)
     stage._train_discriminators(images(), gan_weights(stage.gan, 8), 8)
     torch.testing.assert_close(seen["s"], (own, restructured), rtol=1e-4, atol=1e-5)
+
+
+def test_the_frame_needs_a_trained_embedding() -> None:
+    with pytest.raises(ConfigError, match="no trained embedding"):
+        build(**{"train.gan.frame": 1.0})

@@ -75,3 +75,14 @@ def test_a_weight_that_is_no_matrix_is_refused() -> None:
         as_matrix(torch.zeros(3))
     with pytest.raises(ShapeError, match="strides"):
         as_matrix(torch.zeros(4, 6).T)
+
+
+def test_a_second_optimiser_of_a_weight_takes_the_gradients_over() -> None:
+    conv = layer(torch.channels_last)
+    first = ConvMuon([conv.weight], lr=0.1)
+    second = ConvMuon([conv.weight], lr=0.1)  # a stage that is built again after memory ran out
+    backward(conv)
+    before = conv.weight.detach().clone()
+    assert first.param_groups[0]["params"][0].grad is None
+    second.step()
+    assert not torch.equal(conv.weight, before)

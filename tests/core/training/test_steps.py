@@ -32,7 +32,7 @@ def test_the_norm_of_each_group_is_limited_on_its_own() -> None:
 
 
 WHOLE = 24
-"""Images of a batch that two processes share: 12 each, a multiple of 3 and of 4 (`JointStage`)."""
+"""Images of a batch that two processes share: 12 each, whole pairs in threes (`JointStage`)."""
 
 
 def pictures() -> torch.Tensor:  # [24, 3, 32, 32]
