@@ -198,6 +198,9 @@ class GanConfig:
     chamfer: float = option(200.0, "Weight of the Chamfer loss", low=0.0)
     chamfer_points: int = option(0, "Random points of the Chamfer loss, 0 for all", low=0)
     fold: float = option(0.0, "Weight of the fold-over penalty", low=0.0)
+    frame: float = option(
+        0.0, "Weight of the embedding's map of generated images against their own maps", low=0.0
+    )
     warp_px: int = option(
         128, "Side at which the warp loss compares all pixels with all", low=8, high=256, unit="px"
     )
@@ -260,6 +263,7 @@ class EmbeddingTrainingConfig:
         "Side of the images at first, when details hardly matter; 0: the embedding's",
         low=0,
         high=256,
+        unit="px",
     )
     early_share: float = option(0.6, "Share of the stage with images of that side", low=0.0, high=1.0)
     warp: float = option(1.0, "Strength of the random warps", low=0.0, high=2.0)

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from coordgan_core.config import Config, GanConfig
 from coordgan_core.data.augment import diff_augment
 from coordgan_core.data.sampler import generator as random_generator
+from coordgan_core.errors import ConfigError
 from coordgan_core.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty
 from coordgan_core.losses.chamfer import chamfer
+from coordgan_core.losses.frame import frame_loss
 from coordgan_core.losses.geometry import fold_penalty, folded_share
 from coordgan_core.losses.perceptual import Perceptual, perceptual_loss
 from coordgan_core.losses.swap import (
@@ -31,7 +33,7 @@ from coordgan_core.losses.swap import (
 from coordgan_core.losses.warp import warp_loss
 from coordgan_core.models.discriminator import Discriminator
 from coordgan_core.models.ema import averaged_copy, update_average
-from coordgan_core.models.embedding import resize_square
+from coordgan_core.models.embedding import Embedding, resize_square
 from coordgan_core.models.generator import Generator
 from coordgan_core.models.patch_discriminator import PatchDiscriminator
 from coordgan_core.training.acceleration import Compiled, autocast, place
@@ -67,6 +69,9 @@ class GanStage:
         model: Its generator is trained in place.
         device: Where the training runs.
         perceptual: What compares images; None lets ``config.train.perceptual`` decide.
+
+    Raises:
+        ConfigError: The configuration asks for a trained embedding, and there is none.
     """
 
     name = "gan"
@@ -83,6 +88,12 @@ class GanStage:
         self.gan: GanConfig = config.train.gan
         self.total_nimg = self.gan.total_nimg
         self.perceptual = perceptual or stage_perceptual(config, model, device)
+        self._frame = _trained_embedding(model, config, device)
+        if self.gan.frame and self._frame is None:
+            raise ConfigError(
+                f"train.gan.frame is {self.gan.frame:g} and the model has no trained embedding",
+                remedy="train the stage `embedding` first, or set train.gan.frame to 0",
+            )
         precision = config.train.precision
         self.generator: Generator = place(model.generator, device, precision).train().requires_grad_(True)
         if self.gan.freeze_structure:
@@ -253,6 +264,8 @@ class GanStage:
             losses["chamfer"] = (weights.chamfer, chamfer(maps, kind=kind, points=points, generator=draws))
         if weights.fold > 0:
             losses["fold"] = (weights.fold, fold_penalty(maps))
+        if weights.frame > 0 and self._frame is not None:
+            losses["frame"] = (weights.frame, frame_loss(maps, fake, self._frame))
         return losses
 
     # Parts of a step
@@ -296,12 +309,16 @@ class GanStage:
 
 def stage_perceptual(config: Config, model: CoordGAN, device: torch.device) -> Perceptual:
     """Return the configured perceptual loss; a trained embedding of the model may serve, and is frozen."""
-    embedding = model.embedding
-    if embedding is not None and embedding.ready:
-        embedding.to(device).eval().requires_grad_(False)
-    else:
-        embedding = None
+    embedding = _trained_embedding(model, config, device)
     return perceptual_loss(config.train.perceptual, embedding=embedding, device=device)
+
+
+def _trained_embedding(model: CoordGAN, config: Config, device: torch.device) -> Embedding | None:
+    """Return the model's embedding, frozen; None where it has none or an untrained one."""
+    embedding = model.embedding
+    if embedding is None or not embedding.ready:
+        return None
+    return place(embedding, device, config.train.precision).eval().requires_grad_(False)
 
 
 def _generator(module: nn.Module) -> Generator:

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from coordgan_core.errors import ShapeError
 from coordgan_core.models.embedding import Embedding
 
+_HANDOVER = "_muon_handover"
+"""Attribute of a weight: the handle of its hook."""
+
 
 class ConvMuon(torch.optim.Muon):
     """`torch.optim.Muon` for weights of two axes or more.
@@ -38,7 +41,16 @@ class ConvMuon(torch.optim.Muon):
         views = [nn.Parameter(as_matrix(weight.detach())) for weight in weights]
         super().__init__(views, lr=lr, momentum=momentum, weight_decay=weight_decay)
         for weight, view in zip(weights, views, strict=True):
-            weight.register_post_accumulate_grad_hook(_Handover(view))  # type: ignore[no-untyped-call]
+            _hand_over(weight, view)
+
+
+def _hand_over(weight: Tensor, view: Tensor) -> None:
+    """Let a weight's gradients go to ``view``, and no more to that of an optimiser it had before."""
+    earlier = getattr(weight, _HANDOVER, None)
+    if earlier is not None:
+        earlier.remove()
+    handle = weight.register_post_accumulate_grad_hook(_Handover(view))  # type: ignore[no-untyped-call]
+    setattr(weight, _HANDOVER, handle)
 
 
 class _Handover:

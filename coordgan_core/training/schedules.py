@@ -31,6 +31,7 @@ class GanWeights:
     warp: float
     chamfer: float
     fold: float
+    frame: float
 
 
 def gan_weights(config: GanConfig, nimg: int) -> GanWeights:
@@ -50,4 +51,5 @@ def gan_weights(config: GanConfig, nimg: int) -> GanWeights:
         warp=config.warp * swap,
         chamfer=config.chamfer * geometry,
         fold=config.fold * geometry,
+        frame=config.frame,
     )

@@ -68,6 +68,7 @@ PUBLISHED_GAN: dict[str, Any] = {
     "chamfer": 200.0,
     "chamfer_points": 0,
     "fold": 0.0,
+    "frame": 0.0,
     "warp_px": 128,
     "affinity_temperature": 0.01,
     "r1_gamma": 10.0,
@@ -151,6 +152,30 @@ def test_quick_64_needs_neither_an_adversary_nor_downloads() -> None:
     assert not quick.model.synthesis.noise
     assert len(quick.train.stage_shares) == len(quick.train.stages)
     assert sum(quick.train.stage_shares) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", ["fast-128", "fast-256"])
+def test_fast_presets_paint_behind_a_trunk_at_64_pixels(name: str) -> None:
+    fast = preset(name)
+    synthesis = fast.model.synthesis
+    assert fast.train.stages == ("embedding", "joint", "gan", "encoder")
+    assert fast.model.resolution >> len(synthesis.upsample_channels) == 64
+    assert (synthesis.trunk_kernel, synthesis.trunk_channels) == (1, 128)
+    assert fast.model.warp.residual
+    assert (fast.train.gan.adversary, fast.train.gan.augment) == ("relativistic", "diff")
+    assert fast.train.perceptual == "embedding"
+    assert (fast.train.precision, fast.train.compile) == ("auto", True)
+    assert fast.train.gan.frame > 0
+    assert sum(fast.train.stage_shares) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", ["fast-128", "fast-256"])
+def test_fast_presets_can_start_from_a_quick_64(name: str) -> None:
+    fast, quick = preset(name).model, preset("quick-64").model
+    assert fast.embedding is not None
+    assert quick.embedding is not None
+    assert dataclasses.replace(fast.embedding, input_px=quick.embedding.input_px) == quick.embedding
+    assert fast.dense_head == quick.dense_head
 
 
 @pytest.mark.parametrize("name", PRESETS)
