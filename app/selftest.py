@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from app.ui.workspace import Workspace
 
 PATIENCE_SEC = 180.0
+TRAIN_PRESET, TRAIN_NIMG = "quick-64", 8
+"""A training that is over in seconds: it shows that one runs here, not what it can learn."""
 
 
 class SelfTestError(CoordError):
@@ -37,12 +39,13 @@ class Step:
     seen: dict[str, Any]
 
 
-def run(out: Path, *, start_only: bool = False) -> Iterator[Step]:
+def run(out: Path, *, start_only: bool = False, train: bool = False) -> Iterator[Step]:
     """Open the window, propagate the sample project with a bundled model, export, quit; yield what works.
 
     Args:
         out: Folder for the profile, the copy of the sample and the exported label maps.
         start_only: Open the window and quit.
+        train: Also train for a moment on the sample's images.
 
     Raises:
         SelfTestError: Something does not work.
@@ -68,6 +71,8 @@ def run(out: Path, *, start_only: bool = False) -> Iterator[Step]:
         yield step("engine", model=model.name, computes=_computes(running))
         yield step("propagated", images=_propagate(running, workspace, model))
         yield step("exported", files=_export(running, workspace, out / "exported"))
+        if train:
+            yield step("trained", model_bytes=_train(workspace.project.images_folder, out))
     finally:
         running.close()
     yield step("closed")
@@ -172,6 +177,33 @@ def _export(running: Running, workspace: Workspace, out: Path) -> int:
             f"{files} of {len(ids)} label maps are exported", expected="all", remedy="see the log"
         )
     return files
+
+
+def _train(images: Path, out: Path) -> int:
+    """Train as the page Train does, in a process of its own; return the size of the model."""
+    from app.services.training import TrainingService
+    from app.services.training_values import ALIVE, RunState, TrainRequest
+
+    service = TrainingService(out / "training", out / "models")
+    stages = next(preset.stages for preset in service.presets() if preset.name == TRAIN_PRESET)
+    changes = {f"train.{stage}.total_nimg": TRAIN_NIMG for stage in stages}
+    changes |= {"train.batch": 4, "train.minutes": 0}  # else the limit of time says how many images it takes
+    over = set(RunState) - ALIVE - {RunState.QUEUED}
+    view, run = None, service.start(TrainRequest(images, TRAIN_PRESET, changes, device="cpu"))
+    try:
+        _wait(lambda: (found := service.run(run)) and found.state in over, "the training did not end")
+        view = service.run(run)
+        if view is None or view.state is not RunState.FINISHED or view.model is None:
+            raise SelfTestError(
+                f"the training failed: {view.message if view else 'it is gone'}",
+                expected="a model",
+                remedy=f"see the log in {run}",
+            )
+        return view.model.stat().st_size
+    finally:
+        if view is None:
+            service.discard(run)
+        service.close()
 
 
 def _finish(running: Running, job: int, what: str) -> None:

@@ -2,8 +2,9 @@
 
 The artefact is installed under a path with spaces and letters outside of ASCII, read-only, and run by another
 user (where the tester may change users) with next to no environment. It has to tell its version, pass its
-doctor, show its window in time, propagate and export the sample project, and quit, with nothing but its own
-Python, Qt and PyTorch. Needs Python alone; ``--root`` takes a root with another system (debootstrap).
+doctor, show its window in time, propagate and export the sample project, train for a moment, and quit, with
+nothing but its own Python, Qt and PyTorch. Needs Python alone; ``--root`` takes a root with another system
+(debootstrap).
 """
 
 from __future__ import annotations
@@ -164,8 +165,8 @@ def check_start(installed: Installed, bar_sec: float = START_BAR_SEC) -> str:
     for number in range(STARTS):
         before = os.times()
         out = str(installed.seen(installed.space / f"start {number}"))
-        told, _ = lines(installed, "selftest", "--offscreen", "--json", "--start-only", "--out", out)
-        window = _step(told, "window")
+        seen, _ = lines(installed, "selftest", "--offscreen", "--json", "--start-only", "--out", out)
+        window = _step(seen, "window")
         times.append(window.seconds)
         after = os.times()
         spent = after.children_user + after.children_system - before.children_user - before.children_system
@@ -188,9 +189,9 @@ def is_busy() -> bool:
 
 
 def check_work(installed: Installed) -> str:
-    """Check propagation by the engine and export in the window, and where libraries come from."""
+    """Check propagation by the engine, export and a training in the window, and where libraries come from."""
     out = str(installed.seen(installed.space / "wörk"))
-    told, strange = lines(installed, "selftest", "--offscreen", "--json", "--out", out, watch=True)
+    told, strange = lines(installed, "selftest", "--offscreen", "--train", "--json", "--out", out, watch=True)
     if strange:
         raise SmokeError(f"libraries of the system are used: {strange}")
     if told[-1].value != {"event": "passed"}:
@@ -198,7 +199,11 @@ def check_work(installed: Installed) -> str:
     labelled = _step(told, "propagated").value["seen"]["images"]
     exported = _step(told, "exported").value["seen"]["files"]
     model = _step(told, "engine").value["seen"]["model"]
-    return f"{labelled} images labelled with {model}, {exported} exported, {told[-1].seconds:.0f} s"
+    trained = _step(told, "trained").value["seen"]["model_bytes"] / 1e6
+    return (
+        f"{labelled} images labelled with {model}, {exported} exported, a model of {trained:.0f} MB trained, "
+        f"{told[-1].seconds:.0f} s"
+    )
 
 
 def check_command(installed: Installed) -> str:

@@ -32,6 +32,7 @@ def selftest(
         bool, typer.Option("--offscreen", help="Show no window, even where there is a screen.")
     ] = False,
     start_only: Annotated[bool, typer.Option("--start-only", help="Open the window and quit.")] = False,
+    train: Annotated[bool, typer.Option("--train", help="Also train for a moment.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines to stdout.")] = False,
 ) -> None:
     """Test the installed program with its sample project: window, engine, propagation, export.
@@ -43,7 +44,7 @@ def selftest(
     test = importlib.import_module("app.selftest")
     with _folder(out) as folder:
         try:
-            for step in test.run(folder, start_only=start_only):
+            for step in test.run(folder, start_only=start_only, train=train):
                 if as_json:
                     print_json({"event": "step", **asdict(step)})
                 else:

@@ -29,6 +29,7 @@ selftest)
     echo '{{"event": "step", "name": "engine", "seen": {{"model": "sample"}}}}'
     echo '{{"event": "step", "name": "propagated", "seen": {{"images": 23}}}}'
     echo '{{"event": "step", "name": "exported", "seen": {{"files": 24}}}}'
+    {training}
     echo '{{"event": "{end}"}}' ;;
 demo) echo '{{"labelled": {labelled}, "failed": 0, "miou": {miou}}}' ;;
 *) exit 2 ;;
@@ -42,6 +43,7 @@ GOOD: dict[str, Any] = {
     "torch": "2.13",
     "libraries": "[]",
     "misdeed": ":",
+    "training": """echo '{"event": "step", "name": "trained", "seen": {"model_bytes": 20000000}}'""",
     "end": "passed",
     "labelled": 23,
     "miou": 0.9,
@@ -83,7 +85,7 @@ def test_a_good_artefact_passes(
     monkeypatch.setenv("PYTHONPATH", "/of/the/tester")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/of/the/tester")
     assert tried(spot) == []
-    assert "23 images labelled with sample, 24 exported" in capsys.readouterr().out
+    assert "23 images labelled with sample, 24 exported, a model of 20 MB trained" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,7 @@ def test_a_good_artefact_passes(
         ({"torch": "missing"}, ["doctor"]),
         ({"libraries": '["torch"]'}, ["start"]),
         ({"end": "error"}, ["work"]),
+        ({"training": ":"}, ["work"]),
         ({"misdeed": "exit 1"}, ["start", "work"]),
         ({"labelled": 22}, ["command"]),
         ({"miou": 0.2}, ["command"]),
