@@ -59,7 +59,8 @@ def print_report(title: str, rows: Iterable[Row], about: Mapping[str, Any]) -> N
         table.add_column(name, justify="left" if name == "what" else "right")
     for row in rows:
         table.add_row(row.what, row.measured, row.bar, row.aim)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     console.print(", ".join(f"{name} {value}" for name, value in about.items() if value not in ("", None)))
     busy, cores = about.get("load_1min") or 0.0, about.get("usable_cores") or 1
     if busy > cores + 0.5:

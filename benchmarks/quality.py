@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         print_json({**report, "machine": about})
     else:
         title = "An untrained model: figures mean nothing" if options.smoke else "Quality and speed"
-        print_report(title, rows(report), about)
+        print_report(title, list(rows(report)), about)
         if "peers" in report:
             from quality_peers import print_peers
 

@@ -25,8 +25,10 @@ DEMONS_STEPS = 40
 """Iterations of demons at each level."""
 SMOOTHING_PX = 1.5
 """Gaussian by which demons smooths the displacements, in pixels of the level."""
-MESH = (6, 6)
+MESH = (4, 4)
 """Cells of the B-spline's mesh along each axis."""
+FARTHEST_PX = 16.0
+"""How far a control point of the B-spline may move along an axis."""
 
 
 class Registration:
@@ -50,7 +52,13 @@ class Registration:
         """Yield the label map ``uint8 [size, size]`` of every image, in order."""
         for image in images:
             transform = self.transform(image)
-            moved = sitk.Resample(self._labels, self._labels, transform, sitk.sitkNearestNeighbor, 0)
+            moved = sitk.Resample(
+                self._labels,
+                self._labels,
+                transform,
+                sitk.sitkNearestNeighbor,
+                useNearestNeighborExtrapolator=True,  # edges go on, as with the flows
+            )
             yield np.asarray(sitk.GetArrayFromImage(moved), np.uint8)
 
     def transform(self, image: Image) -> sitk.Transform:
@@ -109,24 +117,28 @@ def _bspline(fixed: sitk.Image, moving: sitk.Image, *, mutual: bool) -> sitk.Tra
     affine = sitk.AffineTransform(2)
     affine.SetCenter(fixed.TransformContinuousIndexToPhysicalPoint([s / 2 for s in fixed.GetSize()]))
     method = _method(mutual)
-    method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=1.0, minStep=0.01, numberOfIterations=60, relaxationFactor=0.6
+    method.SetOptimizerAsGradientDescent(
+        learningRate=1.0,
+        numberOfIterations=40,
+        convergenceMinimumValue=1e-5,
+        convergenceWindowSize=8,
+        estimateLearningRate=method.EachIteration,
+        maximumStepSizeInPhysicalUnits=0.5,
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([4, 2])
-    method.SetSmoothingSigmasPerLevel([2.0, 1.0])
-    method.SetInitialTransform(affine, inPlace=True)
-    method.Execute(fixed, moving)
+    _run(method, fixed, moving, affine)
 
     spline = sitk.BSplineTransformInitializer(fixed, list(MESH), order=3)
     method = _method(mutual)
     # without scale factors: LBFGSB's scales must fit the number of parameters, which they would change
-    method.SetOptimizerAsLBFGSB(gradientConvergenceTolerance=1e-5, numberOfIterations=60)
-    method.SetShrinkFactorsPerLevel([4, 2])
-    method.SetSmoothingSigmasPerLevel([2.0, 1.0])
+    method.SetOptimizerAsLBFGSB(
+        gradientConvergenceTolerance=1e-5,
+        numberOfIterations=40,
+        lowerBound=-FARTHEST_PX,
+        upperBound=FARTHEST_PX,
+    )
     method.SetMovingInitialTransform(affine)
-    method.SetInitialTransform(spline, inPlace=True)
-    method.Execute(fixed, moving)
+    _run(method, fixed, moving, spline)
     return sitk.CompositeTransform([affine, spline])
 
 
@@ -137,4 +149,22 @@ def _method(mutual: bool) -> sitk.ImageRegistrationMethod:
     else:
         method.SetMetricAsCorrelation()
     method.SetInterpolator(sitk.sitkLinear)
+    method.SetShrinkFactorsPerLevel([4, 2])
+    method.SetSmoothingSigmasPerLevel([2.0, 1.0])
     return method
+
+
+def _run(
+    method: sitk.ImageRegistrationMethod, fixed: sitk.Image, moving: sitk.Image, transform: sitk.Transform
+) -> None:
+    """Optimise a transform in place; leave it as it was where that makes nothing better."""
+    start = transform.GetParameters()
+    method.SetInitialTransform(transform, inPlace=True)
+    try:
+        before = method.MetricEvaluate(fixed, moving)
+        method.Execute(fixed, moving)
+        worse = method.MetricEvaluate(fixed, moving) > before
+    except RuntimeError:  # the images no longer overlap
+        worse = True
+    if worse:
+        transform.SetParameters(start)
