@@ -40,7 +40,7 @@ class Step:
 
 
 def run(out: Path, *, start_only: bool = False, train: bool = False) -> Iterator[Step]:
-    """Open the window, propagate the sample project with a bundled model, export, quit; yield what works.
+    """Open the window, propagate the sample with a bundled model, export, quit; yield what works.
 
     Args:
         out: Folder for the profile, the copy of the sample and the exported label maps.
@@ -67,6 +67,7 @@ def run(out: Path, *, start_only: bool = False, train: bool = False) -> Iterator
             return
         workspace = _open_sample(running, out)
         yield step("project", images=workspace.project.count())
+        yield step("assisted", superpixels=_assist(workspace))
         model = _bundled_model(running)
         yield step("engine", model=model.name, computes=_computes(running))
         yield step("propagated", images=_propagate(running, workspace, model))
@@ -119,6 +120,25 @@ def _open_sample(running: Running, out: Path) -> Workspace:
     workspace = running.window.workspace
     _wait(lambda: workspace.canvas.has_image, "the first image did not appear")
     return workspace
+
+
+def _assist(workspace: Workspace) -> int:
+    """Compute what the painting tools take from large libraries, which are loaded late; count superpixels."""
+    from app.domain.assist import smooth_to_edges, superpixels
+    from coordgan_core.data.images import read_image
+
+    project = workspace.project
+    image_id = project.references()[0]
+    pixels, labels = read_image(project.image_path(image_id)), project.labels(image_id)
+    count = int(superpixels(pixels).max()) + 1
+    mended = smooth_to_edges(pixels, labels, int(labels.max()))
+    if count < 2 or not mended.any():
+        raise SelfTestError(
+            f"{count} superpixels, and {int(mended.sum())} pixels of a part smoothed to edges",
+            expected="more of both",
+            remedy="install the program again",
+        )
+    return count
 
 
 def _bundled_model(running: Running) -> ModelInfo:

@@ -35,7 +35,19 @@ HIDDEN_IMPORTS = (
 
 PACKAGES = ("app", "coordgan_core", "resources")
 
+UNUSED_SCIENCE = (
+    *(
+        f"scipy.{name}"
+        for name in ("datasets", "differentiate", "fft", "fftpack", "integrate", "interpolate", "misc", "odr")
+    ),
+    *("scipy.optimize", "scipy.signal", "scipy.stats"),
+    *(f"skimage.{name}" for name in ("draw", "feature", "filters", "future", "graph", "io", "measure")),
+    *(f"skimage.{name}" for name in ("metrics", "morphology", "registration", "restoration", "transform")),
+)
+"""Parts of these two that nothing of what the application calls there needs; a test runs it without them."""
+
 EXCLUDED_MODULES = (
+    *UNUSED_SCIENCE,
     # test suites, and what only tests need
     *(f"{name}.tests" for name in ("numpy", "skimage", "networkx", "pyqtgraph")),
     *("scipy.conftest", "numpy.conftest", "numpy.f2py.tests", "sympy.testing.tests", "test", "tests"),
@@ -73,7 +85,7 @@ _DROPPED = (
     r"libQt6(WaylandCompositor|EglF[Ss]\w*|SvgWidgets|Xml|Pdf|Network)\.",
     r"(^|/)Qt6(SvgWidgets|Xml|Pdf|Network)\.dll$",
     r"/Qt/(qml|metatypes|libexec|resources|phrasebooks|typesystems)/",
-    r"/translations/(?!qt(base)?_)[^/]+\.qm$",
+    r"/translations/(?!qtbase_)[^/]+\.qm$",
     r"/plugins/(designer|egldeviceintegrations|generic|networkinformation|printsupport|qmllint|qmltooling)/",
     r"/plugins/(sqldrivers|tls|vectorimageformats|wayland-graphics-integration-server|assetimporters)/",
     r"/plugins/imageformats/\w*q(pdf|icns|tga|wbmp)\b",
@@ -92,10 +104,14 @@ _DROPPED = (
     r"(^|/)py\.typed$",
     r"(^|/)cv2/data/",
     r"(^|/)skimage/data/(?!__init__|_fetchers|_binary_blobs|_registry)",
+    rf"(^|/)({'|'.join(name.replace('.', '/') for name in UNUSED_SCIENCE)})/",
     r"\.dist-info/(?!METADATA$)",
     r"^hypothesis-",
 )
-_KEPT = (r"^resources/",)
+_KEPT = (
+    r"^resources/",
+    r"(^|/)skimage/(\w+/)?__init__\.pyi$",  # read when it runs: they say where a name is found
+)
 _DROP = re.compile("|".join(_DROPPED))
 _KEEP = re.compile("|".join(_KEPT))
 

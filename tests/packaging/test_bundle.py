@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,30 @@ from installers.sbom import bill
 from app.cli import MODULES
 from app.commands.doctor import PACKAGES as LOOKED_UP
 
+WITHOUT = """
+import importlib, io, pkgutil, sys
+out = sys.argv[1:]
+class Absent:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if any(name == part or name.startswith(part + ".") for part in out):
+            raise ModuleNotFoundError("left out: " + name, name=name)
+sys.meta_path.insert(0, Absent)
+import app, coordgan_core
+for package in (app, coordgan_core):
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+import numpy as np, pyqtgraph
+from scipy.io import loadmat, savemat
+from scipy.ndimage import find_objects
+from app.domain.assist import superpixels
+file = io.BytesIO()
+savemat(file, {"labels": np.indices((30, 40))[1]})
+file.seek(0)
+picture = np.repeat(loadmat(file)["labels"][..., None] * 6, 3, axis=2).astype(np.uint8)
+print(len(find_objects(superpixels(picture, size_px=10) + 1)))
+"""
 WHAT = Product(version="1.2.3", summary="x")
 
 
@@ -42,6 +68,10 @@ WHAT = Product(version="1.2.3", summary="x")
         "torch-2.13.0.dist-info/METADATA",
         "libstdc++.so.6",
         "libxcb-cursor.so.0",
+        "skimage/__init__.pyi",
+        "skimage/segmentation/__init__.pyi",
+        "scipy/ndimage/_nd_image.so",
+        "PySide6/Qt/translations/qtbase_de.qm",
     ],
 )
 def test_what_is_needed_stays(name: str) -> None:
@@ -59,6 +89,10 @@ def test_what_is_needed_stays(name: str) -> None:
         "PySide6/Qt/plugins/sqldrivers/libqsqlite.so",
         "PySide6/Qt/plugins/platformthemes/libqgtk3.so",
         "PySide6/Qt/translations/qtwebengine_de.qm",
+        "PySide6/Qt/translations/qt_help_de.qm",
+        "scipy/optimize/_highspy/_core.so",
+        "skimage\\filters\\rank\\generic_cy.pyd",
+        "skimage/segmentation/_slic.pyi",
         "torch/include/ATen/ATen.h",
         "torch/lib/libtorch.a",
         "torch/bin/protoc",
@@ -105,6 +139,18 @@ def test_links_to_pytorch_would_stand_before_a_private_build() -> None:
 
 def test_every_version_that_is_looked_up_is_in_the_bundle() -> None:
     assert set(LOOKED_UP) <= set(contents.METADATA)
+
+
+def test_the_science_that_is_left_out_is_not_missed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WITHOUT, *contents.UNUSED_SCIENCE],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"QT_QPA_PLATFORM": "offscreen"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) > 1
 
 
 def test_nothing_of_ours_is_excluded() -> None:
