@@ -57,6 +57,11 @@ def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
     return multiplies_bfloat16(device) if precision == "auto" else precision == "bfloat16"
 
 
+def sent(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a small tensor of the host to a device without waiting for it, as a plain copy would."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+
+
 def worker_threads() -> int:
     """Return how many threads label photographs at once, beside those of PyTorch: one a core, 2 to 8."""
     return max(2, min(8, os.cpu_count() or 2))

@@ -1,4 +1,4 @@
-"""`train`, `resume`: fit a model to a folder of images; `train --check` and `--estimate` come before."""
+"""`train`, `resume`: fit a model to a folder of images; `--check`, `--estimate`, `--profile` come before."""
 
 from __future__ import annotations
 
@@ -69,6 +69,9 @@ def train(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only measure ten steps: time, memory, disk.")
     ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Only measure where the time of a step goes, stage by stage.")
+    ] = False,
     list_devices: Annotated[
         bool, typer.Option("--devices", help="Only list the devices it can run on.")
     ] = False,
@@ -96,6 +99,12 @@ def train(
         raise typer.Exit(
             train_checks.estimate(
                 config, images, run, device=device, labels=labels, recursive=recursive, as_json=as_json
+            )
+        )
+    if profile:
+        raise typer.Exit(
+            train_checks.profile(
+                config, images, device=device, labels=labels, recursive=recursive, as_json=as_json
             )
         )
     run = _given(run, "--run", "a new folder for the run")

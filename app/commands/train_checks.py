@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from coordgan_core.config import Config
 if TYPE_CHECKING:
     from coordgan_core.data.check import DataReport
     from coordgan_core.training.estimate import Estimate
+    from coordgan_core.training.profiling import Profile
 
 
 def check(
@@ -33,6 +35,7 @@ def check(
         labels=labels,
         resolution=config.model.image_px,
         contact_sheet=contact_sheet,
+        gpu=shutil.which("nvidia-smi") is not None,  # a guess, but PyTorch would take seconds to say it
     )
     report = _followed(events, "looking at images", as_json=as_json)
     assert isinstance(report, DataReport)
@@ -60,6 +63,27 @@ def estimate(
     assert isinstance(found, Estimate)
     if not as_json:
         _print_estimate(found)
+    return 0
+
+
+def profile(
+    config: Config,
+    images: Path,
+    *,
+    device: str,
+    labels: Path | None,
+    recursive: bool,
+    as_json: bool,
+) -> int:
+    """Measure some steps of every stage and print where their time goes."""
+    from coordgan_core.training.profiling import Profile
+    from coordgan_core.training.profiling import profile as measure
+
+    events = measure(config, images=images, device=device, labels=labels, recursive=recursive)
+    found = _followed(events, "measuring", as_json=as_json)
+    assert isinstance(found, Profile)
+    if not as_json:
+        _print_profile(found)
     return 0
 
 
@@ -146,3 +170,17 @@ def _print_estimate(found: Estimate) -> None:
     print_line(f"disk: {found.disk_bytes / 1e9:.2f} GB, {found.disk_free_bytes / 1e9:.1f} GB are free")
     for warning in found.warnings:
         print_line(f"warning: {warning}")
+
+
+def _print_profile(found: Profile) -> None:
+    print_line(
+        f"On {found.device} in {found.precision}, {found.batch} images a step; "
+        f"a large matrix product reaches {found.peak_flops / 1e12:.2f} TFLOP/s:"
+    )
+    for stage in found.stages:
+        print_line(
+            f"  {stage.name}: {stage.images_per_second:.1f} images/s, {stage.step_sec * 1e3:.1f} ms a step, "
+            f"{stage.flops / 1e9:.1f} GFLOP, {stage.peak_share:.1%} of that peak"
+        )
+        for name, seconds in stage.parts_sec.items():
+            print_line(f"    {name:10} {seconds * 1e3:9.1f} ms {seconds / stage.step_sec:6.1%}")

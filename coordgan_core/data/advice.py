@@ -19,13 +19,9 @@ class Advice:
     text: str
 
 
-def best_preset(images: int) -> str:
-    """Return the preset that fits so many different images."""
-    from coordgan_core.presets import PRESETS
-
-    if images >= MANY_IMAGES and "fast-128" in PRESETS:
-        return "fast-128"
-    return "quick-64"
+def best_preset(images: int, *, gpu: bool = False) -> str:
+    """Return the preset that fits so many different images, with a graphics card or without."""
+    return "fast-128" if gpu and images >= MANY_IMAGES else "quick-64"
 
 
 def explain_alignment(figure: float | None) -> str:

@@ -51,7 +51,8 @@ def random_warp(
     draw = _Draws(batch, generator, device)
     matrix, shift = _random_affine(draw, strength)
     grid = canonical_grid(height, width, device=draw.device)
-    stretch = torch.tensor([width / height, 1.0], device=draw.device)  # normalised -> isotropic units
+    stretch = grid.new_ones(2)  # normalised -> isotropic units
+    stretch[0].fill_(width / height)
     isotropic = grid * stretch[:, None, None]
     field = torch.einsum("bij,jhw->bihw", matrix, isotropic) + shift[:, :, None, None]
     displacement = torch.zeros_like(field)
@@ -88,10 +89,18 @@ def _without_folds(displacement: Tensor, matrix: Tensor) -> Tensor:
     steepest = (
         torch.stack([along_x, along_y], 1).square().sum((1, 2)).sqrt().amax((1, 2))
     )  # Frobenius >= spectral
-    smallest = torch.linalg.svdvals(matrix)[:, -1]
+    smallest = smallest_stretch(matrix)
     factor = (_FOLD_MARGIN * smallest / steepest.clamp(min=1e-9)).clamp(max=1.0)
     limited: Tensor = displacement * factor[:, None, None, None]
     return limited
+
+
+def smallest_stretch(matrix: Tensor) -> Tensor:  # [B, 2, 2] -> [B]
+    """Return the smallest singular value, ``|det| / largest``: torch.linalg.svdvals waits for the device."""
+    power = matrix.square().sum((1, 2))
+    product = (matrix[:, 0, 0] * matrix[:, 1, 1] - matrix[:, 0, 1] * matrix[:, 1, 0]).abs()
+    largest = (0.5 * (power + (power.square() - 4.0 * product.square()).clamp(min=0.0).sqrt())).sqrt()
+    return product / largest.clamp(min=1e-30)
 
 
 def warp_images(images: Tensor, field: Tensor, *, padding: str = "reflection") -> Tensor:

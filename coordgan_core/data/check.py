@@ -87,6 +87,7 @@ def check_images(
     labels: str | Path | None = None,
     resolution: int = 64,
     contact_sheet: Path | None = None,
+    gpu: bool = False,
 ) -> Iterator[Checking | DataReport]:
     """Look at every image of a folder; yield progress, and the report last.
 
@@ -97,6 +98,7 @@ def check_images(
         labels: Folder of label maps, for cropping to labels.
         resolution: Side of what the networks will see: smaller images are advised against.
         contact_sheet: PNG to write.
+        gpu: Whether there is a graphics card to train on, which larger presets need.
 
     Raises:
         DataError: The folder is not there or cannot be read, or there are no labels to crop to.
@@ -115,7 +117,7 @@ def check_images(
                 lambda i: _look(paths[i], cut, boxes[i], drawn=i in drawn, compared=i in compared), part
             )
             yield Checking(len(seen), len(paths))
-    yield _report(folder, paths, seen, resolution, contact_sheet)
+    yield _report(folder, paths, seen, resolution, contact_sheet, gpu=gpu)
 
 
 def _boxes(
@@ -162,6 +164,8 @@ def _report(
     seen: Sequence[_Seen | str],
     resolution: int,
     contact_sheet: Path | None,
+    *,
+    gpu: bool,
 ) -> DataReport:
     names = [path.relative_to(folder).as_posix() for path in paths]
     good = [(name, item) for name, item in zip(names, seen, strict=True) if isinstance(item, _Seen)]
@@ -186,7 +190,7 @@ def _report(
             distinct, len(unreadable), groups, figure, smallest, resolution=resolution, least=LEAST_IMAGES
         ),
         contact_sheet=_write_sheet(contact_sheet, pictures),
-        preset=best_preset(distinct),
+        preset=best_preset(distinct, gpu=gpu),
         can_train=len(good) >= LEAST_IMAGES,
     )
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from coordgan_core.data.images import Box, list_images
 from coordgan_core.data.pixels import scale_to_unit
 from coordgan_core.data.store import Crop, decode_images
+from coordgan_core.devices import sent
 from coordgan_core.errors import ConfigError, DataError, ShapeError
 
 
@@ -195,11 +196,8 @@ class ImageSource:
         target = torch.device(device)
         here = self._preloaded
         if here is not None and here.device.type == target.type and target.index in (None, here.device.index):
-            return scale_to_unit(here[torch.from_numpy(chosen).to(here.device)])
-        gathered = torch.from_numpy(self._store[self._rows[chosen]])
-        if target.type == "cuda":
-            gathered = gathered.pin_memory().to(target, non_blocking=True)
-        return scale_to_unit(gathered)
+            return scale_to_unit(here[sent(torch.from_numpy(chosen), here.device)])
+        return scale_to_unit(sent(torch.from_numpy(self._store[self._rows[chosen]]), target))
 
     def batch(
         self,
@@ -239,7 +237,7 @@ class ImageSource:
         rows, flips = self._draw(positions, seed)
         images = self.images(rows, device)
         if mirror and flips.any():
-            chosen = torch.from_numpy(flips).to(images.device)[:, None, None, None]
+            chosen = sent(torch.from_numpy(flips), images.device)[:, None, None, None]
             images = torch.where(chosen, images.flip(-1), images)
         return images
 

@@ -8,6 +8,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from coordgan_core.timing import Part
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -16,6 +18,7 @@ def averaged_copy(module: M) -> M:
     return copy.deepcopy(module).eval().requires_grad_(False)
 
 
+@Part("average")
 @torch.no_grad()
 def update_average(average: nn.Module, module: nn.Module, *, batch: int, half_life_nimg: float) -> None:
     """Move ``average`` towards ``module``: ``a <- m + (a - m) 0.5^(batch / half_life)``.

@@ -32,9 +32,10 @@ from coordgan_core.errors import ConfigError
 from coordgan_core.losses.equivariance import equivariance_loss, prototype_loss
 from coordgan_core.models.ema import averaged_copy, update_average
 from coordgan_core.models.embedding import Embedding
+from coordgan_core.timing import Part
 from coordgan_core.training.acceleration import autocast, place
 from coordgan_core.training.muon import ConvMuon, trunk_weights
-from coordgan_core.training.steps import share_of_batch, take_step
+from coordgan_core.training.steps import backward, share_of_batch, take_step
 
 if TYPE_CHECKING:
     from coordgan_core.models.coordgan import CoordGAN
@@ -130,7 +131,7 @@ class EmbeddingStage:
             descriptors = self.embedding.describe(features)
         losses = dict(self._losses(descriptors, views, draws, nimg))
         total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()
-        total.backward()  # type: ignore[no-untyped-call]
+        backward(total)
         take_step(self._muon)
         take_step(self._adam, max_norm=1.0)
         batch = self.config.train.batch  # over all devices, unlike len(images)
@@ -204,6 +205,7 @@ class Views:
     inside: Tensor
 
 
+@Part("views")
 @torch.no_grad()
 def two_views(images: Tensor, own: EmbeddingTrainingConfig, draws: torch.Generator) -> Views:
     """Warp and recolour images ``[B, 3, R, R]`` twice.

@@ -19,7 +19,7 @@ from coordgan_core.models.codes import Codes
 from coordgan_core.models.embedding import resize_square
 from coordgan_core.training.acceleration import Compiled, autocast, place
 from coordgan_core.training.gan import GENERATOR_RATIO, stage_perceptual
-from coordgan_core.training.steps import take_step
+from coordgan_core.training.steps import backward, take_step
 
 if TYPE_CHECKING:
     from coordgan_core.models.coordgan import CoordGAN
@@ -90,7 +90,7 @@ class EncoderStage:
         with autocast(self.config.train.precision, self.device):
             losses = self._real(images, draws) | self._generated(len(images), draws)
             total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()
-        total.backward()  # type: ignore[no-untyped-call]
+        backward(total)
         take_step(self._adam)
         return {name: loss.detach() for name, (_, loss) in losses.items()}
 

@@ -38,7 +38,7 @@ from coordgan_core.models.generator import Generator
 from coordgan_core.models.patch_discriminator import PatchDiscriminator
 from coordgan_core.training.acceleration import Compiled, autocast, place
 from coordgan_core.training.schedules import GanWeights, gan_weights, is_due
-from coordgan_core.training.steps import take_step
+from coordgan_core.training.steps import backward, take_step
 
 if TYPE_CHECKING:
     from coordgan_core.models.coordgan import CoordGAN
@@ -184,7 +184,7 @@ class GanStage:
                 )
                 stats["patch_discriminator"] = patch.detach()
                 total = total + weights.structure_swap * patch
-        total.backward()  # type: ignore[no-untyped-call]
+        backward(total)
         take_step(self._discriminator_adam)
         stats["real_logit"] = logits_real.detach().mean()
         stats["fake_logit"] = logits_fake.detach().mean()
@@ -212,7 +212,7 @@ class GanStage:
             patch_r1 = patch_gradient_penalty(fake, self.patch, self.config.model.patch, draws)
             stats["patch_r1"] = patch_r1.detach()
             total = total + self.gan.patch_r1_gamma / 2 * patch_r1
-        (total * self.gan.lazy_every).backward()  # type: ignore[no-untyped-call]
+        backward(total * self.gan.lazy_every)
         take_step(self._discriminator_adam)
         return stats
 
@@ -225,7 +225,7 @@ class GanStage:
             maps, fake, swapped = self._generate(len(images), draws, swap=swap)
             losses = self._generator_losses(images, maps, fake, swapped, weights, draws)
             total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()
-        total.backward()  # type: ignore[no-untyped-call]
+        backward(total)
         take_step(self._generator_adam)
         stats = {name: loss.detach() for name, (_, loss) in losses.items()}
         return stats | {"folded": folded_share(maps)}

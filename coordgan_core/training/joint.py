@@ -27,6 +27,7 @@ from coordgan_core.config import Config
 from coordgan_core.coords import canonical_grid, compose, resize_map
 from coordgan_core.data.sampler import ImageSource
 from coordgan_core.data.sampler import generator as random_generator
+from coordgan_core.devices import sent
 from coordgan_core.errors import ConfigError
 from coordgan_core.losses.equivariance import equivariance_loss, prototype_loss
 from coordgan_core.losses.geometry import fold_penalty
@@ -48,7 +49,7 @@ from coordgan_core.training.embedding import (
     two_views,
 )
 from coordgan_core.training.muon import ConvMuon, trunk_weights
-from coordgan_core.training.steps import share_of_batch, take_step
+from coordgan_core.training.steps import backward, share_of_batch, take_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,7 +157,7 @@ class JointStage:
         with autocast(self.config.train.precision, self.device):
             losses = dict(self._positions(views, target, draws)) | dict(self._appearance(views, target))
             total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()
-        total.backward()  # type: ignore[no-untyped-call]
+        backward(total)
         take_step(self._muon)
         take_step(self._adam, max_norm=1.0)
         batch = self.config.train.batch  # over all devices, unlike len(images)
@@ -223,7 +224,8 @@ class JointStage:
         """
         own, generator = self.own, self.model.generator
         count = len(views.clean)
-        chosen = [i for i in range(count) if i // 2 % 3 == 0 and (i % 2 or i + 1 < count or count == 1)]
+        pairs = [i for i in range(count) if i // 2 % 3 == 0 and (i % 2 or i + 1 < count or count == 1)]
+        chosen = sent(torch.tensor(pairs), self.device)
         images = self.model.resized(views.clean[chosen])
         codes = self._encoder(images)
         by_code = generator.warp(codes.structure)

@@ -44,7 +44,7 @@ class ConvMuon(torch.optim.Muon):
             _hand_over(weight, view)
 
 
-def _hand_over(weight: Tensor, view: Tensor) -> None:
+def _hand_over(weight: Tensor, view: nn.Parameter) -> None:
     """Let a weight's gradients go to ``view``, and no more to that of an optimiser it had before."""
     earlier = getattr(weight, _HANDOVER, None)
     if earlier is not None:

@@ -1,10 +1,12 @@
-"""An optimiser's step, the same for one process and for many: average the gradients, clip, step."""
+"""Gradients, and an optimiser's step for one process or many: average the gradients, clip, step."""
 
 from __future__ import annotations
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
+
+from coordgan_core.timing import Part
 
 
 def share_of_batch() -> dict[str, int]:
@@ -14,6 +16,13 @@ def share_of_batch() -> dict[str, int]:
     return {"rank": 0, "world": 1}
 
 
+@Part("backward")
+def backward(loss: Tensor) -> None:
+    """Compute the gradients of a loss."""
+    loss.backward()  # type: ignore[no-untyped-call]
+
+
+@Part("optimiser")
 def take_step(optimizer: torch.optim.Optimizer, *, max_norm: float | None = None) -> None:
     """Average the gradients over all processes, limit their norm and let ``optimizer`` take its step.
 

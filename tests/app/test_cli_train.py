@@ -203,3 +203,25 @@ def test_a_terminal_gets_a_bar_with_time_left_and_a_file_gets_lines() -> None:
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_profile_says_where_the_time_of_a_step_goes(
+    images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--profile", "--images", str(images), *FAST]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("On cpu in float32, 4 images a step; ")
+    assert [line.split()[0] for line in lines[2:8]] == [
+        "data",
+        "views",
+        "forward",
+        "backward",
+        "optimiser",
+        "average",
+    ]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["event"] == "profile"
+    assert [stage["name"] for stage in found["stages"]] == ["gan", "encoder"]

@@ -13,6 +13,7 @@ from coordgan_core.data.augment import (
     occlude,
     photometric,
     random_warp,
+    smallest_stretch,
     warp_images,
 )
 from coordgan_core.data.sampler import generator
@@ -178,3 +179,10 @@ def test_gradients_flow_through_diff_augment() -> None:
     diff_augment(x, generator=draws()).square().sum().backward()
     assert x.grad is not None
     assert (x.grad != 0).flatten(1).any(1).all()
+
+
+def test_the_smallest_stretch_is_the_smallest_singular_value() -> None:
+    matrices = torch.randn(50, 2, 2, generator=torch.Generator().manual_seed(0))
+    matrices = torch.cat([matrices, torch.eye(2)[None], torch.zeros(1, 2, 2)])
+    expected = torch.linalg.svdvals(matrices)[:, -1]
+    torch.testing.assert_close(smallest_stretch(matrices), expected, rtol=1e-3, atol=1e-5)

@@ -163,6 +163,9 @@ def test_more_images_deserve_a_larger_preset() -> None:
     levels = {n: advice.advise(n, 0, (), None, None, resolution=64, least=4)[0].level for n in (0, 50, 5000)}
     assert levels == {0: "error", 50: "warning", 5000: "good"}
     assert advice.best_preset(50) == "quick-64"
+    assert advice.best_preset(50, gpu=True) == "quick-64"
+    assert advice.best_preset(5000) == "quick-64"
+    assert advice.best_preset(5000, gpu=True) == "fast-128"
 
 
 def test_the_check_needs_no_torch() -> None:
