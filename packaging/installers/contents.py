@@ -69,6 +69,16 @@ EXCLUDED_MODULES = (
     ),
     # what libraries use if it happens to be there
     *("matplotlib", "pandas", "lpips", "torchvision", "yaml", "tqdm", "psutil", "optree"),
+    *(
+        "onnx",
+        "onnx_ir",
+        "onnxscript",
+        "onnxruntime",
+        "openvino",
+        "ml_dtypes",
+        "flatbuffers",
+        "google.protobuf",
+    ),
     *("requests", "urllib3", "certifi", "charset_normalizer", "pooch", "dask", "cupy", "numba"),
     # examples and the parts of libraries for other window systems, plots and shells
     *("pyqtgraph.examples", "pyqtgraph.opengl", "pyqtgraph.jupyter", "pyqtgraph.console", "OpenGL"),
