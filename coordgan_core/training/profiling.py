@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PARTS = ("data", "views", "forward", "backward", "optimiser", "average")
 STEPS = 16
 """Steps that are measured: one round of the lazy penalties of the adversarial stage."""
-_WARM_STEPS = 2  # allocate, compile and choose kernels, with the lazy penalties and without
+WARM_STEPS = 2  # allocate, compile and choose kernels, with the lazy penalties and without
 _IMAGES = 64
 _MATMUL = {"cuda": 8192, "cpu": 1024}
 _MATMULS = 5
@@ -129,11 +129,17 @@ def measure(
     device: torch.device,
     *,
     steps: int = STEPS,
+    warm: int = WARM_STEPS,
     peak: float = 0.0,
 ) -> StageProfile:
-    """Measure ``steps`` steps of a stage from where all its losses are on; see `profile`."""
+    """Measure ``steps`` steps of a stage from where all its losses are on, after ``warm`` others.
+
+    Less than a round of lazy penalties is measured without them. Operations are counted where ``peak``, of
+    `matmul_peak`, is given.
+    """
     batch, clock = config.train.batch, Clock(device)
     first = settled_nimg(config, stage.name)
+    skipped = 0 if steps >= config.train.gan.lazy_every else 1
 
     def step(number: int) -> None:
         nimg = first + number * batch
@@ -141,12 +147,12 @@ def measure(
             images = source.batch(nimg, batch, mirror=config.train.mirror, device=device)
         stage.step(images, nimg=nimg)
 
-    for number in range(_WARM_STEPS):
+    for number in range(warm):
         step(number)
     _wait(device)
     begin = time.perf_counter()
     with clock.listen():
-        for number in range(steps):
+        for number in range(skipped, skipped + steps):
             step(number)
         _wait(device)
     seconds = (time.perf_counter() - begin) / steps

@@ -1,0 +1,169 @@
+"""Pack a folder of photographs and labels into one file for a machine that is reached by files alone.
+
+    python benchmarks/gpu/pack.py ../shared/data/faces-tight .data/faces-tight.zip
+
+DIR holds images/, labels/, classes.json and references.txt, and unlabelled/ to train on (images/ where there
+is none). Unlabelled images become small squares; where they are too many for the size, evenly spread ones are
+taken. Labelled images keep their size; references are always taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import tree  # noqa: F401
+from numpy.typing import NDArray
+from PIL import Image
+
+from coordgan_core.data.datasets import load_plain
+from coordgan_core.data.images import read_image
+from coordgan_core.data.store import read_square
+from coordgan_core.errors import CoordError, DataError, ImageError
+
+MIB = 2**20
+MAX_MIB = 48.0
+_THREADS = 4
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run from the command line; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("out", type=Path, metavar="OUT.zip")
+    parser.add_argument("--px", type=int, default=128, help="side of unlabelled images")
+    parser.add_argument("--quality", type=int, default=88, help="JPEG quality of unlabelled images")
+    parser.add_argument("--mib", type=float, default=MAX_MIB, help="largest file, in MiB")
+    parser.add_argument("--queries", type=int, default=120, help="labelled images beside the references")
+    options = parser.parse_args(argv)
+    try:
+        told = pack(
+            options.folder,
+            options.out,
+            px=options.px,
+            quality=options.quality,
+            mib=options.mib,
+            queries=options.queries,
+        )
+    except CoordError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return 1
+    sys.stdout.write(json.dumps(told) + "\n")
+    return 0
+
+
+def pack(
+    folder: Path,
+    out: Path,
+    *,
+    px: int = 128,
+    quality: int = 88,
+    mib: float = MAX_MIB,
+    queries: int = 120,
+) -> dict[str, object]:
+    """Write the pack; return what it holds.
+
+    Raises:
+        DataError: The folder is not as expected, or even its labelled images do not fit.
+    """
+    data = load_plain(folder)
+    labelled = dict(_labelled(folder, queries))
+    left = mib * MIB - sum(len(content) + 300 for content in labelled.values()) - 4096
+    if left <= 0:
+        raise DataError(f"the labelled images of {folder} do not fit {mib:g} MiB", remedy="lower --queries")
+    with ThreadPoolExecutor(_THREADS) as pool:
+        squares = [s for s in pool.map(lambda path: _square(path, px, quality), data.images) if s]
+    chosen = _that_fit(squares, left)
+    told = {
+        "name": folder.resolve().name,
+        "unlabelled": len(chosen),
+        "of": len(squares),
+        "px": px,
+        "quality": quality,
+        "labelled": sum(name.startswith("images/") for name in labelled),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("pack.json", json.dumps(told))
+        for name, content in labelled.items():
+            archive.writestr(name, content)
+        for number, content in enumerate(chosen):
+            archive.writestr(f"unlabelled/{number:06d}.jpg", content)
+    return told | {"mib": round(out.stat().st_size / MIB, 2)}
+
+
+def unpack(packed: Path, folder: Path) -> dict[str, object]:
+    """Write the files of a pack into ``folder``, unless they are there; return what it holds.
+
+    Raises:
+        DataError: The file is no pack.
+    """
+    done = folder / "pack.json"
+    try:
+        with zipfile.ZipFile(packed) as archive:
+            told = archive.read("pack.json")
+            if not done.is_file() or done.read_bytes() != told:
+                archive.extractall(folder)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{packed} cannot be unpacked ({error})",
+            expected="a file of benchmarks/gpu/pack.py",
+            remedy="pack the data again",
+        ) from error
+    found: dict[str, object] = json.loads(told)
+    return found
+
+
+def _labelled(folder: Path, queries: int) -> list[tuple[str, bytes]]:
+    data = load_plain(folder)
+    if data.labelled is None or not data.references:
+        raise DataError(f"{folder} has no labels or no references.txt")
+    others = [name for name in data.labelled.names if name not in data.references]
+    if queries < len(others):
+        others = [others[i * len(others) // queries] for i in range(queries)]
+    files: list[tuple[str, bytes]] = []
+    for item in data.labelled.select([*data.references, *others]):
+        label = folder / "labels" / f"{item.name}.png"
+        files.append((f"images/{item.name}.jpg", _jpeg(read_image(item.image), 95)))
+        files.append((f"labels/{item.name}.png", label.read_bytes()))
+    files.append(("references.txt", ("\n".join(data.references) + "\n").encode()))
+    files.append(("classes.json", (folder / "classes.json").read_bytes()))
+    return files
+
+
+def _square(path: Path, px: int, quality: int) -> bytes | None:
+    try:
+        return _jpeg(read_square(path, px), quality)
+    except ImageError:
+        return None
+
+
+def _jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
+def _that_fit(files: Sequence[bytes], room: float) -> list[bytes]:
+    """Return as many files as fit, evenly spread."""
+    count = len(files)
+    while count:
+        chosen = [files[i * len(files) // count] for i in range(count)]
+        size = sum(len(content) + 130 for content in chosen)  # a zip archive's own lines for each file
+        if size <= room:
+            return chosen
+        count = min(count - 1, int(count * room / size))
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(main())
