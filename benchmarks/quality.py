@@ -5,6 +5,7 @@
     python benchmarks/quality.py --model MODEL --data DIR --protocol celebamask-7
     python benchmarks/quality.py --data DIR                       # bundled model of that name, all peers
     python benchmarks/quality.py --speed MODEL                    # images of one megapixel a second
+    python benchmarks/quality.py --swaps MODEL --images DIR       # swap consistency, likeness to real images
     python benchmarks/quality.py --demo                           # `coordlabel demo`, start to finish
 
 DIR holds images/, labels/, classes.json and references.txt. A MODEL is a file, a run folder, or a name.
@@ -82,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=int, default=0, help="queries of --data, evenly spread; 0 for all")
     parser.add_argument("--synthetic", metavar="MODEL", help="measure on the synthetic category")
     parser.add_argument("--speed", metavar="MODEL", help="measure on images of one megapixel")
+    parser.add_argument("--swaps", metavar="MODEL", help="swap consistency of what a model paints")
+    parser.add_argument("--images", type=Path, help="real images for --swaps to compare with")
+    parser.add_argument("--samples", type=int, default=1000, help="of --swaps; 10000 as published")
     parser.add_argument("--demo", action="store_true", help="time the demo")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of PyTorch; 0: as it is")
@@ -95,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 def measure(options: argparse.Namespace) -> Report:
     """Measure what was asked for; the bundled model's rows if nothing was."""
     synthetic, speed, demo = options.synthetic, options.speed, options.demo
-    if not (options.data or synthetic or speed or demo):
+    if not (options.data or options.swaps or synthetic or speed or demo):
         synthetic, speed, demo = BUNDLED, BUNDLED, True
     report: Report = {}
     if demo:
@@ -108,6 +112,12 @@ def measure(options: argparse.Namespace) -> Report:
         report["speed"] = measure_speed(_load(speed, options.device)[0])
     if synthetic:
         report["synthetic"] = synthetic_report(*_load(synthetic, options.device))
+    if options.swaps:
+        from quality_swaps import measure_swaps
+
+        report["swaps"] = measure_swaps(
+            _load(options.swaps, options.device)[0].model, samples=options.samples, images=options.images
+        )
     if options.model:
         predictor, calibration = _load(options.model, options.device)
         report["folder"] = folder_report(
@@ -216,6 +226,10 @@ def rows(report: Report) -> Iterator[Row]:
         yield from _synthetic_rows(synthetic)
     if folder := report.get("folder"):
         yield from _folder_rows(folder)
+    if swaps := report.get("swaps"):
+        from quality_swaps import rows as swap_rows
+
+        yield from swap_rows(swaps)
 
 
 def _synthetic_rows(synthetic: Report) -> Iterator[Row]:

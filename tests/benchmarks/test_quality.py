@@ -191,3 +191,26 @@ def test_a_published_layout_brings_its_own_references_queries_and_protocol(scrip
     ]
     assert len(rules.class_names) == 34
     assert rules.excluded == (17, 25)
+
+
+def test_swaps_of_the_bundled_model_and_its_likeness_to_real_images(script, tmp_path, capsys):
+    data = script("quality_runs").labelled_sample(tmp_path / "figures", images=4)
+    command = ["--swaps", "sample", "--images", str(data / "images"), "--samples", "4"]
+    assert script("quality").main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)["swaps"]
+    assert report["codes"] == "of real images"  # it has no prior
+    assert report["swaps"]["pairs"] == 4
+    assert set(report["swaps"]["distances"]) >= {"structure", "colour", "map"}
+    assert report["structure_kept"] > 0.1
+    assert report["texture_kept"] > 0.1
+    assert (report["images"]["real"], report["images"]["generated"]) == (4, 4)
+    assert report["images"]["random_feature_frechet"] > 0
+    script("common").print_report("swaps", script("quality").rows({"swaps": report}), {})
+    table = capsys.readouterr().out
+    assert "texture swap: structure kept" in table
+    assert "not FID" in table
+
+
+def test_a_model_without_prior_needs_images_for_its_swaps(script, capsys):
+    assert script("quality").main(["--swaps", "sample"]) == 1
+    assert "--images" in capsys.readouterr().err
