@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -111,14 +112,17 @@ def _training(config: Config, device: torch.device, steps: int, warm: int) -> Re
         stage = profiling.build("gan", config, model, source, device)
         # Operations are counted at a second pass through the stage, which a slow device need not have.
         count = peak if device.type == "cuda" else 0.0
+        begun = time.process_time()
         found = profiling.measure(stage, config, source, device, steps=steps, warm=warm, peak=count)
+        cpu = (time.process_time() - begun) / (steps + warm)
         waits = _waits(stage, config, source, device)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return {"images_per_second": 0.0, "error": "out of memory"}
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return {**vars(found), "peak_flops": peak, "memory_bytes": memory, "waits": waits}
+    told = {**vars(found), "peak_flops": peak, "memory_bytes": memory, "waits": waits}
+    return told | ({"cpu_sec": cpu} if device.type == "cpu" else {})
 
 
 def _waits(stage: Any, config: Config, source: ImageSource, device: torch.device) -> int | None:
@@ -177,6 +181,8 @@ def rows(report: Report) -> Iterator[Row]:
         yield Row(what, f"{found['images_per_second']:.3g}")
         parts = ", ".join(f"{part} {sec * 1e3:.0f}" for part, sec in found["parts_sec"].items() if sec)
         yield Row("  ms a step", parts)
+        if "cpu_sec" in found:  # other programs on the same core do not lengthen it
+            yield Row("  processor time, s a step", f"{found['cpu_sec']:.3g}")
         if found["memory_bytes"]:
             bar = ("8 GB", "4 GB") if name == "fast-128" else ("", "")
             yield Row("  peak memory", f"{found['memory_bytes'] / 1e9:.2f} GB", *bar)
