@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,7 +44,7 @@ class NearestPatches:
             raise ConfigError(f"the peer {name} has no weights", remedy="pass --dinov2 FILE")
         self._network = load_dinov2(options.dinov2)
         self._size = options.size
-        labels = torch.from_numpy(reference.labels)
+        labels = torch.from_numpy(np.array(reference.labels))
         fine = soften(labels, options.classes, 4 * GRID, 4 * GRID)
         self._labels = F.avg_pool2d(fine, 4).flatten(1)  # [K, GRID^2]
         self._features = self._describe(reference.image)

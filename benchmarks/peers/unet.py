@@ -108,7 +108,7 @@ class OneShotUNet:
         return done
 
     def _truth(self, labels: LabelMap, classes: int) -> Tensor:
-        one_hot = F.one_hot(torch.from_numpy(labels).long(), classes).permute(2, 0, 1)[None].float()
+        one_hot = F.one_hot(torch.from_numpy(np.array(labels)).long(), classes).permute(2, 0, 1)[None].float()
         return F.interpolate(one_hot, (self._size, self._size), mode="bilinear", antialias=True)
 
 

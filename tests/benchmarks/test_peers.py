@@ -20,6 +20,7 @@ def disc(x: float, y: float, *, radius: float = 0.45) -> LabelledImage:
     distance = np.hypot(grid[0] - x, grid[1] - y)
     labels = (distance < radius).astype(np.uint8)
     labels[np.hypot(grid[0] - x, grid[1] - y + 0.15) < 0.15] = 2
+    labels.flags.writeable = False  # as merged label maps are
     colours = np.array([[90, 90, 90], [230, 210, 60], [20, 30, 120]], np.uint8)
     return LabelledImage(f"{x},{y}", colours[labels], labels)
 
