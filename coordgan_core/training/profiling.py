@@ -20,7 +20,7 @@ from coordgan_core.config import Config
 from coordgan_core.devices import resolve_device, uses_bfloat16
 from coordgan_core.timing import Clock, Part
 from coordgan_core.training import outputs, stages
-from coordgan_core.training.estimate import Measuring
+from coordgan_core.training.estimate import STAGE_SEC, Measuring
 from coordgan_core.training.run import RunSettings
 from coordgan_core.training.state import seeded
 
@@ -135,7 +135,7 @@ def measure(
     """Measure ``steps`` steps of a stage from where all its losses are on, after ``warm`` others.
 
     Less than a round of lazy penalties is measured without them. Operations are counted where ``peak``, of
-    `matmul_peak`, is given.
+    `matmul_peak`, is given. It ends early where steps are very slow.
     """
     batch, clock = config.train.batch, Clock(device)
     first = settled_nimg(config, stage.name)
@@ -147,20 +147,24 @@ def measure(
             images = source.batch(nimg, batch, mirror=config.train.mirror, device=device)
         stage.step(images, nimg=nimg)
 
+    begin = time.perf_counter()
     for number in range(warm):
         step(number)
+        if time.perf_counter() - begin > STAGE_SEC:
+            break
     _wait(device)
-    begin = time.perf_counter()
+    begin, done = time.perf_counter(), 0
     with clock.listen():
-        for number in range(skipped, skipped + steps):
-            step(number)
+        while done < steps and (not done or time.perf_counter() - begin < STAGE_SEC):
+            step(skipped + done)
+            done += 1
         _wait(device)
-    seconds = (time.perf_counter() - begin) / steps
-    parts = dict.fromkeys(PARTS, 0.0) | {k: v / steps for k, v in clock.seconds().items()}
+    seconds = (time.perf_counter() - begin) / done
+    parts = dict.fromkeys(PARTS, 0.0) | {k: v / done for k, v in clock.seconds().items()}
     parts["forward"] = max(0.0, seconds - sum(parts.values()))
     flops = _flops(stage, source.batch(first, batch, device=device), first + batch) if peak else 0.0
     share = flops / seconds / peak if peak else 0.0
-    return StageProfile(stage.name, steps, batch / seconds, seconds, parts, flops, share)
+    return StageProfile(stage.name, done, batch / seconds, seconds, parts, flops, share)
 
 
 def settled_nimg(config: Config, stage: str) -> int:

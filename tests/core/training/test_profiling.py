@@ -49,6 +49,14 @@ def test_stages_are_measured_where_all_their_losses_are_on() -> None:
     assert profiling.settled_nimg(later, "joint") == 0
 
 
+def test_slow_steps_end_a_measurement_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiling, "STAGE_SEC", 0.0)
+    short = config(**{"train.stages": ("embedding",)})
+    *_, found = profiling.profile(short, images=write_images(tmp_path / "i"), device="cpu", steps=50)
+    assert isinstance(found, profiling.Profile)
+    assert [stage.steps for stage in found.stages] == [1]
+
+
 def test_a_part_within_a_part_belongs_to_the_outer() -> None:
     clock = Clock(CPU)
     with clock.listen(), Part("outer"), Part("inner"):
