@@ -64,12 +64,13 @@ def unsound(database: Database) -> str:
     for table, columns in _EXPECTED.items():
         tests = [test.format(name) for test, names in columns.items() for name in names.split()]
         if _any(database, table, tests):
-            found = next(
+            guilty = (
                 name
                 for test, names in columns.items()
                 for name in names.split()
                 if _any(database, table, [test.format(name)])
             )
+            found = next(guilty, "some column")  # pages that are damaged too may answer otherwise this time
             return f"a value of {found} in {table} that nothing writes"
     return ""
 
