@@ -112,7 +112,8 @@ def unpack(packed: Path, folder: Path) -> dict[str, object]:
         with zipfile.ZipFile(packed) as archive:
             told = archive.read("pack.json")
             if not done.is_file() or done.read_bytes() != told:
-                archive.extractall(folder)
+                for name in archive.namelist():
+                    _write_inside(folder, name, archive.read(name))
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{packed} cannot be unpacked ({error})",
@@ -121,6 +122,14 @@ def unpack(packed: Path, folder: Path) -> dict[str, object]:
         ) from error
     found: dict[str, object] = json.loads(told)
     return found
+
+
+def _write_inside(folder: Path, name: str, content: bytes) -> None:
+    target = (folder / name).resolve()
+    if not target.is_relative_to(folder.resolve()):
+        raise DataError(f"the pack holds {name!r}", expected="names inside of its folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
 
 
 def _labelled(folder: Path, queries: int) -> list[tuple[str, bytes]]:

@@ -112,7 +112,7 @@ WaitUntil = Callable[..., None]
 def wait_until(qapp: QApplication) -> WaitUntil:
     """Return a function that runs the event loop until a condition holds."""
 
-    def wait(condition: Callable[[], object], timeout_sec: float = 10.0) -> None:
+    def wait(condition: Callable[[], object], timeout_sec: float = 60.0) -> None:
         until = time.monotonic() + timeout_sec
         while not condition():
             assert time.monotonic() < until, "waited in vain"

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,13 @@ def test_the_bars_stand_beside_their_figures(gpu):
 def test_scripts_name_no_path_outside_of_the_tree():
     for path in Path(FOLDER / "gpu").glob("*.py"):
         assert "/tmp" not in path.read_text(encoding="utf-8")
+
+
+def test_a_pack_writes_nothing_outside_of_its_folder(gpu, tmp_path):
+    packed = tmp_path / "data.pack"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("pack.json", "{}")
+        archive.writestr("../evil.png", b"")
+    with pytest.raises(DataError, match=r"evil"):
+        gpu("pack").unpack(packed, tmp_path / "inside")
+    assert not (tmp_path / "evil.png").exists()
