@@ -35,7 +35,7 @@ class Options:
         work: Folder for what is made on the way.
         runtime: A type-2 AppImage runtime; None leaves the AppImage out.
         identity: Who signs on macOS.
-        level: Of the compression of the AppImage.
+        level: Of the compression on Linux.
         reuse: Keep the bundle of the last run: only make the installers again.
     """
 
@@ -73,7 +73,7 @@ def parse(argv: Sequence[str] | None) -> Options:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "packaging", help="folder for the rest")
     parser.add_argument("--appimage-runtime", type=Path, help="file runtime-x86_64 of the AppImage project")
     parser.add_argument("--identity", default="-", help="who signs on macOS; - is nobody")
-    parser.add_argument("--level", type=int, default=linux.LEVEL, help="zstd level of the AppImage")
+    parser.add_argument("--level", type=int, default=linux.LEVEL, help="zstd level of AppImage and .deb")
     parser.add_argument("--reuse-bundle", action="store_true", help="make only the installers again")
     found = parser.parse_args(argv)
     return Options(
@@ -127,7 +127,7 @@ def build_linux(what: Product, bundle: Path, options: Options) -> list[Path]:
     linux.stage(bundle, root, what)
     for tool in linux.check_desktop_files(root, what):
         say(f"note: {tool} is not installed; what it checks was not checked")
-    made = [linux.build_deb(root, options.out, what)]
+    made = [linux.build_deb(root, options.out, what, level=options.level)]
     appdir = options.out / f"{what.name}.AppDir"
     linux.make_appdir(root, appdir, what)
     shutil.rmtree(root)

@@ -39,10 +39,7 @@ RECOMMENDS = (
 )
 
 LEVEL = 15
-"""Of zstd for the AppImage, 1 to 22: higher ones take minutes more and save a few megabytes."""
-
-DEB_LEVEL = 6
-"""Of xz, 0 to 9. It takes a fifth less than zstd, every ``dpkg`` unpacks it, and that happens once."""
+"""Of zstd, 1 to 22: higher ones take minutes more and save a few megabytes."""
 
 
 def fields(product: Product) -> dict[str, str]:
@@ -132,7 +129,7 @@ def control(product: Product, installed_bytes: int, *, machine: str = "") -> str
     return "".join(f"{name}: {value}\n" for name, value in lines.items()) + about
 
 
-def build_deb(root: Path, out: Path, product: Product, *, level: int = DEB_LEVEL) -> Path:
+def build_deb(root: Path, out: Path, product: Product, *, level: int = LEVEL) -> Path:
     """Make the Debian package of the tree ``root`` and return its file."""
     debian = root / "DEBIAN"
     debian.mkdir(exist_ok=True)
@@ -144,7 +141,7 @@ def build_deb(root: Path, out: Path, product: Product, *, level: int = DEB_LEVEL
     documents.mkdir(parents=True, exist_ok=True)
     (documents / "copyright").write_text(_copyright(product), encoding="utf-8")
     path = out / f"{product.command}_{product.version}_{ARCHITECTURES[platform.machine()]}.deb"
-    options = ["--root-owner-group", "-Zxz", f"-z{level}"]
+    options = ["--root-owner-group", "-Zzstd", f"-z{level}"]
     subprocess.run(["dpkg-deb", *options, "--build", str(root), str(path)], check=True)
     shutil.rmtree(debian)
     return path
