@@ -7,6 +7,7 @@ averaged by the step that all stages share (`training.steps.take_step`).
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
@@ -80,6 +81,10 @@ def joined(device: str) -> Iterator[Group]:
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
+    # Optimisers load torch._dynamo, and functions loaded with it have "the group" as default argument. Loaded
+    # while we are joined, they would keep the group and its threads for ever: threads that hold tensors can
+    # crash the interpreter at its end. Loaded before, they keep nothing.
+    importlib.import_module("torch._dynamo")
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=world)
     try:
         yield Group(rank, world, chosen)
