@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
 from coordgan_core.data.synthetic import SyntheticCategory
+from coordgan_core.training.distributed import joined
 from coordgan_core.training.embedding import EmbeddingStage
 from coordgan_core.training.joint import JointStage
 from coordgan_core.training.steps import take_step
@@ -62,7 +63,13 @@ def gradients_of_two_steps(
 
 def _work(rank: int, port: int, out: Path) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    names = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
+    os.environ.update(zip(names, ("127.0.0.1", str(port), "2", str(rank)), strict=True))
+    with joined("cpu"):
+        _train_as(rank, out)
+
+
+def _train_as(rank: int, out: Path) -> None:
     shared, lone = parameter([[8.0, 0.0], [0.0, 2.0]][rank]), parameter([2.0, 0.0] if rank else None)
     unused = parameter(None)
     take_step(torch.optim.SGD([shared, lone, unused], lr=1.0), max_norm=1.0)
@@ -71,7 +78,6 @@ def _work(rank: int, port: int, out: Path) -> None:
     for kind in (EmbeddingStage, JointStage):
         result[kind.name] = gradients_of_two_steps(kind, share)
     torch.save(result, out / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_two_processes_step_as_one_does_with_the_whole_batch(tmp_path: Path) -> None:
