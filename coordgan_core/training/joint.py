@@ -49,6 +49,7 @@ from coordgan_core.training.embedding import (
     two_views,
 )
 from coordgan_core.training.muon import ConvMuon, trunk_weights
+from coordgan_core.training.schedules import growing_half_life
 from coordgan_core.training.steps import backward, share_of_batch, take_step
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class JointStage:
         take_step(self._muon)
         take_step(self._adam, max_norm=1.0)
         batch = self.config.train.batch  # over all devices, unlike len(images)
-        half_life = min(float(self.own.ema_half_life_nimg), 0.1 * nimg + batch)
+        half_life = growing_half_life(self.own.ema_half_life_nimg, nimg, batch)
         update_average(self.average, self.model, batch=batch, half_life_nimg=half_life)
         return {name: loss.detach() for name, (_, loss) in losses.items()}
 

@@ -21,6 +21,15 @@ def is_due(nimg: int, batch: int, every: int) -> bool:
     return nimg // batch % every == 0
 
 
+def growing_half_life(half_life_nimg: int, nimg: int, batch: int) -> float:
+    """Return the half-life, in images, of a moving average at the step after ``nimg`` images.
+
+    It grows with the training up to ``half_life_nimg``: early on, an average over so many images would be
+    made of weights that know nothing. ``batch`` counts the images of the step over all devices.
+    """
+    return min(float(half_life_nimg), 0.1 * nimg + batch)
+
+
 @dataclass(frozen=True)
 class GanWeights:
     """Weights of the losses of stage 1 at one moment."""

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from coordgan_core.errors import ConfigError, ShapeError
 from coordgan_core.training import gan
 from coordgan_core.training.gan import GanStage
-from coordgan_core.training.schedules import gan_weights, is_due, ramp
+from coordgan_core.training.schedules import gan_weights, growing_half_life, is_due, ramp
 from tests.core.tiny import images, tiny_config, tiny_model
 
 CPU = torch.device("cpu")
@@ -194,6 +194,15 @@ def test_ramp_without_length_is_a_step() -> None:
     assert ramp(0, 0, 0, 1.0, 2.0) == 2.0
     assert [ramp(n, 2, 4, 0.0, 1.0) for n in (0, 2, 3, 4, 9)] == [0.0, 0.0, 0.5, 1.0, 1.0]
     assert [is_due(n, 4, 2) for n in (0, 4, 8, 12)] == [True, False, True, False]
+
+
+def test_the_half_life_grows_up_to_its_full_length() -> None:
+    assert [growing_half_life(3_000, n, 16) for n in (0, 1_000, 29_840, 90_000)] == [
+        16.0,
+        116.0,
+        3_000.0,
+        3_000.0,
+    ]
 
 
 def test_swaps_hold_what_their_names_say(monkeypatch: pytest.MonkeyPatch) -> None:
