@@ -16,6 +16,7 @@ import numpy.typing as npt
 from app.domain.palette import Color, default_color
 from coordgan_core.errors import LabelError
 from coordgan_core.files import plain_file
+from coordgan_core.palette import default_palette
 
 MAX_CLASSES = 256
 _SKIPPED_NAMES = {"__ignore__", "_background_", "background", ""}
@@ -111,7 +112,7 @@ class ClassTable:
 
     def palette(self) -> npt.NDArray[np.uint8]:
         """Return the colours of all 256 ids, ``uint8 [256, 3]``: the default where there is no class."""
-        palette = np.array([default_color(i) for i in range(MAX_CLASSES)], np.uint8)
+        palette = default_palette(MAX_CLASSES).copy()
         for c in self.classes:
             palette[c.id] = c.color
         return palette
