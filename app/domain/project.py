@@ -32,12 +32,13 @@ from app.domain.classes import (
     table_from_names,
 )
 from app.domain.edits import Edit, LabelMap
-from app.domain.palette import hex_color, parse_color
+from app.domain.palette import hex_color
 from app.domain.place import FOLDER, OPENER, find_project, images_of, relative, sweep, why_not_ours
 from app.domain.search import Query, parse
 from app.domain.status import Origin, Status
-from app.domain.storage.batch_rows import Exchange, Result, RunRow, damaged, loaded
+from app.domain.storage.batch_rows import Exchange, Result, RunRow, damaged
 from app.domain.storage.batches import Batches
+from app.domain.storage.class_rows import table_from_json, table_from_rows, table_to_json
 from app.domain.storage.database import Database
 from app.domain.storage.index import ImageIndex, ImageRow, Sort
 from app.domain.storage.label_store import Commit, LabelStore
@@ -312,7 +313,7 @@ class Project:
         if row is None:
             raise LabelError(f"there is no batch {batch}", remedy="open the folder again")
         text = row[2] if row[0] else row[1]
-        table = None if text is None else _table_from_json(loaded(text))
+        table = None if text is None else table_from_json(text)
         if table is not None:  # first, so that no pixel is ever of a class that is not there
             self._store_classes(bridge(self.classes, table))
         yield from self.batches.exchange(batch)
@@ -411,12 +412,7 @@ class Project:
     def _load_classes(self) -> ClassTable:
         rows = self.database.read("SELECT id, name, color, locked, visible FROM classes ORDER BY position")
         if rows:
-            try:
-                return ClassTable(
-                    tuple(LabelClass(r[0], r[1], parse_color(r[2]), bool(r[3]), bool(r[4])) for r in rows)
-                )
-            except (ValueError, TypeError, AttributeError) as error:
-                raise damaged(str(error)) from error
+            return table_from_rows(rows)
         file = self.folder / "classes.json"
         if not file.exists():
             return ClassTable()
@@ -451,22 +447,6 @@ class Project:
             notes.append(f"{word} “{run.text}” was cut off: do it again to finish it")
         self.note = "; ".join(filter(None, [*notes, *problems[:3]]))
         self.store.prune()
-
-
-def table_to_json(table: ClassTable) -> list[dict[str, Any]]:
-    """Return classes as plain JSON types."""
-    return [
-        {"id": c.id, "name": c.name, "color": hex_color(c.color), "locked": c.locked, "visible": c.visible}
-        for c in table.classes
-    ]
-
-
-def _table_from_json(items: list[dict[str, Any]]) -> ClassTable:
-    return ClassTable(
-        tuple(
-            LabelClass(i["id"], i["name"], parse_color(i["color"]), i["locked"], i["visible"]) for i in items
-        )
-    )
 
 
 def starter_project(images: str | Path, names: Iterable[str]) -> Project:

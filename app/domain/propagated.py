@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.classes import ImportClasses
-from app.domain.project import Project, Result, table_to_json
+from app.domain.project import Project, Result
+from app.domain.storage.class_rows import table_to_json
 from coordgan_core.errors import CoordError, DataError, LabelError
 from coordgan_core.labels import LabelClasses, read_confidence, read_label_map
 from coordgan_core.manifest import NAME, Manifest

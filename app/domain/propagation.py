@@ -82,10 +82,10 @@ def last_request(project: Project) -> PropagationRequest | None:
     for run in project.runs():
         details = run.details
         if run.kind == "propagation" and details.get("model"):
-            options = details.get("options")
+            options, references = details.get("options"), details.get("references")
             return PropagationRequest(
                 model=str(details["model"]),
-                references=tuple(int(i) for i in details.get("references", ())),
+                references=_whole_numbers(references),
                 queries=(),
                 options=dict(options) if isinstance(options, dict) else {},
                 keep_human_pixels=bool(details.get("keep_human_pixels")),
@@ -93,6 +93,11 @@ def last_request(project: Project) -> PropagationRequest | None:
                 model_name=str(details.get("model_name") or ""),
             )
     return None
+
+
+def _whole_numbers(value: object) -> tuple[int, ...]:
+    """Return the numbers of a list in a database that may come from anywhere."""
+    return tuple(i for i in value if isinstance(i, int)) if isinstance(value, list) else ()
 
 
 def reference_revisions(project: Project, request: PropagationRequest) -> list[list[int]]:

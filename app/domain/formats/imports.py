@@ -14,7 +14,8 @@ from app.domain.formats.base import Format, ImportItem, Source
 from app.domain.formats.exports import spread
 from app.domain.formats.matching import format_of, keep_extras, known_images, loaded, match
 from app.domain.palette import Color
-from app.domain.project import ImageRow, Project, table_to_json
+from app.domain.project import ImageRow, Project
+from app.domain.storage.class_rows import table_to_json
 from coordgan_core.errors import CoordError
 
 _SHOWN = 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +80,25 @@ def loaded(text: str) -> Any:
         raise damaged(str(error)) from error
 
 
+def dumped(value: dict[str, Any]) -> str:
+    """Return the JSON of a column; numbers that JSON does not have become null, or none would read it."""
+    try:
+        try:
+            return json.dumps(value, allow_nan=False)
+        except ValueError:
+            return json.dumps(_finite(value))
+    except RecursionError as error:
+        raise damaged("values nested too deeply") from error
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def other_state(text: str) -> dict[str, Any]:
     """Return the columns of an image's other state; they become part of a statement: no others are taken."""
     state = loaded(text)
@@ -88,22 +108,40 @@ def other_state(text: str) -> dict[str, Any]:
     }:
         raise damaged("the other state of an image")
     scores = state.get("class_scores", {})
-    whole = [state[name] for name in ("has_labels", "history_from", "depth")]
     if (
-        not all(isinstance(value, int) and value >= 0 for value in whole)
+        not all(is_whole(state[name]) for name in ("has_labels", "history_from", "depth"))
+        or not is_text(state["note"])
+        or not (state["confidence"] is None or is_number(state["confidence"]))
+        or not (state["run_id"] is None or is_whole(state["run_id"]))
         or not isinstance(scores, dict)
-        or not all(c.isdigit() and isinstance(s, int | float) for c, s in scores.items())
-        or state["status"] not in set(Status)
-        or state["origin"] not in set(Origin)
+        or not all(c.isdecimal() and c.isascii() and len(c) <= 3 for c in scores)
+        or not all(is_number(score) for score in scores.values())
+        or state["status"] not in list(Status)  # a list: what is looked for may be one that has no hash
+        or state["origin"] not in list(Origin)
     ):
         raise damaged("the other state of an image")
     return state
 
 
+def is_whole(value: Any) -> bool:
+    """Return whether a value is a whole number from 0 that SQLite can hold."""
+    return isinstance(value, int) and 0 <= value < 1 << 63
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a number that SQLite can hold."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63)
+
+
+def is_text(value: Any) -> bool:
+    """Return whether a value is text that SQLite can hold: JSON may hold halves of characters."""
+    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+
+
 def damaged(what: str) -> DataError:
     """Return the error of a project database that holds nonsense."""
     return DataError(
-        f"the project database is damaged ({what})",
+        f"the project database project.sqlite is damaged ({what})",
         expected="what this program has written",
         remedy="rename project.sqlite and open the folder again: the label maps beside it are kept",
     )

@@ -26,6 +26,7 @@ from app.domain.storage.batch_rows import (
     RunRow,
     around_corrections,
     class_scores,
+    dumped,
     expect,
     loaded,
     machine_base,
@@ -56,7 +57,7 @@ class Batches:
         with self._db.write() as connection:
             cursor = connection.execute(
                 "INSERT INTO batches (kind, text, created, details) VALUES (?,?,?,?)",
-                (kind, text, time.time(), json.dumps(details or {})),
+                (kind, text, time.time(), dumped(details or {})),
             )
             return int(cursor.lastrowid or 0)
 
@@ -67,7 +68,7 @@ class Batches:
             merged = {**loaded(row[0] if row else "{}"), **(details or {})}
             connection.execute(
                 "UPDATE batches SET finished = ?, details = ? WHERE id = ?",
-                (time.time(), json.dumps(merged), batch),
+                (time.time(), dumped(merged), batch),
             )
 
     def close_cut_off(self) -> list[RunRow]:

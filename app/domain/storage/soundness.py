@@ -1,7 +1,8 @@
 """Whether a database holds what this program writes: SQLite keeps any value in any column.
 
-Looked at once, at opening, so that nothing behind it has to doubt a number. What is large (the other states
-of batches) is looked at when it is read.
+Looked at once, at opening, so that nothing behind it has to doubt a number. What only undoing a batch reads
+(`batch_rows.other_state`, `class_rows.table_from_json`) is looked at when it is read: a project whose history
+is spoilt still opens.
 """
 
 from __future__ import annotations
