@@ -26,8 +26,8 @@ from app.domain.classes import table_from_names
 from app.domain.edits import LabelMap
 from app.domain.formats import FORMATS, ExportOptions, convert
 from app.domain.formats.base import ExportItem
+from app.domain.formats.class_list import class_names
 from app.domain.formats.exports import write_items
-from app.domain.formats.index_png import class_names
 from app.domain.formats.matching import agreement, same_classes
 from coordgan_core.labels import read_label_map
 

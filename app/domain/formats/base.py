@@ -21,10 +21,7 @@ A format is one small class without state: `Format.probe`, `Format.read`, `Forma
 
 from __future__ import annotations
 
-import hashlib
-import re
 import shutil
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -224,10 +221,11 @@ class Format(Protocol):
 
 
 class BaseFormat:
-    """What most formats share: no choices, nothing lost, no unknown keys.
+    """What most formats share: no choices, nothing lost, no unknown keys, files whatever the classes.
 
     ``splits``: it tells images for training from those for validation; ``own_colors``: it is known by colours
-    of its own, in place of which those of the project may be written.
+    of its own, in place of which those of the project may be written; ``common``: the files that are written
+    once.
     """
 
     suffix = ".png"
@@ -235,6 +233,7 @@ class BaseFormat:
     splits = False
     own_colors = False
     choices: tuple[Choice, ...] = ()
+    common: tuple[str, ...] = ()
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold: nothing."""
@@ -246,10 +245,26 @@ class BaseFormat:
         del table, options
         return labels
 
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once: none."""
+    def image_files(self, item: ExportItem, options: ExportOptions) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image: one, under its name."""
         del options
-        return ()
+        return (item.stem + self.suffix,)
+
+    def files(
+        self,
+        item: ExportItem,
+        class_ids: Sequence[int],
+        table: ClassTable,
+        options: ExportOptions | None = None,
+    ) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image with these classes."""
+        del class_ids, table
+        return self.image_files(item, options or ExportOptions())
+
+    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
+        """Return the files that are written once."""
+        del options
+        return self.common
 
 
 def present(labels: LabelMap) -> list[int]:
@@ -266,12 +281,6 @@ def objects(labels: LabelMap) -> LabelMap:
     return table[labels]
 
 
-def file_path(path: str) -> str:
-    """Return a relative path as one that stays below a folder on every system, with slashes."""
-    parts = [plain_name(part) for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    return "/".join(parts) or "_"
-
-
 def copy_image(item: ExportItem, target: Path) -> None:
     """Copy the image file to ``target``, atomically.
 
@@ -280,85 +289,3 @@ def copy_image(item: ExportItem, target: Path) -> None:
     """
     with atomic_path(target) as temporary:
         shutil.copyfile(item.source, temporary)
-
-
-_NAME_BYTES = 110
-"""Two names, of an image and of its part, make one file name, which may have 255."""
-
-
-def plain_name(text: str) -> str:
-    """Return ``text`` as a file name that every system takes: no slashes, controls, reserved signs."""
-    text = unicodedata.normalize("NFC", text)
-    text = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]+', "_", text).strip(" .")
-    while len(text.encode()) > _NAME_BYTES:
-        text = text[:-1]
-    return text or "_"
-
-
-def stems(paths: Sequence[str]) -> list[str]:
-    """Return one plain, unique name for each relative path.
-
-    The name without folder and ending where that is unique; else with its folders, then with its ending too
-    (``a.jpg`` and ``a.png`` become ``a_jpg`` and ``a_png``).
-    """
-    levels: tuple[Callable[[str], str], ...] = (
-        lambda p: PurePosixPath(p).stem,
-        lambda p: "__".join([*PurePosixPath(p).parent.parts, PurePosixPath(p).stem]),
-        lambda p: (
-            "__".join([*PurePosixPath(p).parent.parts, PurePosixPath(p).stem])
-            + PurePosixPath(p).suffix.replace(".", "_")
-        ),
-    )
-    chosen = [""] * len(paths)
-    left = list(range(len(paths)))
-    taken: set[str] = set()
-    for level in levels:
-        names = {i: plain_name(level(paths[i])) for i in left}
-        counts: dict[str, int] = {}
-        for name in names.values():
-            counts[name.casefold()] = counts.get(name.casefold(), 0) + 1
-        for i, name in names.items():
-            if counts[name.casefold()] == 1 and name.casefold() not in taken:
-                chosen[i] = name
-        taken |= {chosen[i].casefold() for i in left if chosen[i]}
-        left = [i for i in left if not chosen[i]]
-    for i in left:
-        base, number = plain_name(levels[2](paths[i])), 2
-        while f"{base}_{number}".casefold() in taken:
-            number += 1
-        chosen[i] = f"{base}_{number}"
-        taken.add(chosen[i].casefold())
-    return chosen
-
-
-def split_of(stem: str, validation_share: float) -> str:
-    """Return ``train`` or ``val`` by the name alone: an image stays in its list when others come."""
-    number = int.from_bytes(hashlib.sha256(stem.encode()).digest()[:4], "big") / 2**32
-    return "val" if number < validation_share else "train"
-
-
-def label_names(table: ClassTable) -> dict[int, str]:
-    """Return a name for each class id, all different; 0 is ``background``, whatever the project calls it."""
-    names = unique_names(["background", *(c.name for c in table.classes[1:])])
-    return dict(zip([c.id for c in table.classes], names, strict=True))
-
-
-def file_names(table: ClassTable) -> dict[int, str]:
-    """Return one plain, unique file name part for each class but background."""
-    classes = sorted(table.classes[1:], key=lambda c: c.id)
-    return dict(
-        zip([c.id for c in classes], unique_names([plain_name(c.name) for c in classes]), strict=True)
-    )
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Return the names, numbered where one has come before, whatever its capitals."""
-    taken: set[str] = set()
-    result = []
-    for name in names:
-        unique, number = name, 2
-        while unique.casefold() in taken:
-            unique, number = f"{name}_{number}", number + 1
-        taken.add(unique.casefold())
-        result.append(unique)
-    return result

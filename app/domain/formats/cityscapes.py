@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,11 +30,11 @@ from app.domain.formats.base import (
     Source,
     Written,
     copy_image,
-    split_of,
 )
+from app.domain.formats.class_list import write_classes
 from app.domain.formats.color_png import read_label_colors
 from app.domain.formats.colors import distinct_colors, paint, write_picture
-from app.domain.formats.index_png import write_classes
+from app.domain.formats.names import split_of
 from app.domain.formats.outlines import centred, fill_centred, painted
 from app.domain.formats.sources import Tree, open_tree, read_png, unreadable
 from coordgan_core.errors import LabelError
@@ -63,6 +63,7 @@ class Cityscapes(BaseFormat):
 
     name = "cityscapes"
     title = "Cityscapes"
+    common = (CLASSES_FILE,)
     splits = True
 
     def probe(self, path: Path) -> float:
@@ -106,27 +107,14 @@ class Cityscapes(BaseFormat):
         named = {i: name for i, name in [*((i, n) for n, i in numbers.items()), *classes.items()] if i}
         return Source(tuple(items), named, void=frozenset() if own or listed else _VOID)
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table
-        options = options or ExportOptions()
+    def image_files(self, item: ExportItem, options: ExportOptions) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image."""
         named = _NAMED.match(item.stem)
         city = named.group(1) if named else "images"
         below = f"{split_of(item.stem, options.validation_share)}/{city}/{item.stem}"
         ending = PurePosixPath(item.image_name).suffix
         copies = (f"{IMAGES}/{below}_{IMAGES}{ending}",) if options.copy_images else ()
         return (*(f"{LABELS}/{below}{part}" for part in PARTS), *copies)
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (CLASSES_FILE,)
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
@@ -135,7 +123,7 @@ class Cityscapes(BaseFormat):
         colors = distinct_colors(table)
         names = {c.id: c.name for c in table.classes} | {0: UNLABELLED}
         for item in items:
-            written = self.files(item, (), table, options)
+            written = self.image_files(item, options)
             labels = item.load()
             write_picture(out / written[0], labels)
             write_picture(out / written[1], paint(labels, colors))

@@ -23,7 +23,7 @@ from app.domain.formats.base import (
     Written,
     copy_image,
 )
-from app.domain.formats.coco_read import Categories, read_file
+from app.domain.formats.coco_read import read_file, source_of
 from coordgan_core.errors import LabelError
 
 ANNOTATIONS_FOLDER = "annotations"
@@ -49,6 +49,7 @@ class CocoInstances(BaseFormat):
     suffix = ".json"
     extras_of = "coco"
     choices = (SEGMENTATION, PIECES, FIRST_ID)
+    common = (INSTANCES_FILE,)
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold."""
@@ -85,25 +86,11 @@ class CocoInstances(BaseFormat):
                 expected="a JSON file with images, annotations and categories",
                 remedy="choose the file, or the folder that it lies in",
             )
-        categories = Categories()
-        items = [item for file in files for item in read_file(file, categories)]
-        return Source(tuple(items), categories.names, tuple(categories.warnings), categories.colors)
+        return source_of(files, read_file)
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table
-        return (f"{IMAGES_FOLDER}/{item.path}",) if options and options.copy_images else ()
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (INSTANCES_FILE,)
+    def image_files(self, item: ExportItem, options: ExportOptions) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image."""
+        return (f"{IMAGES_FOLDER}/{item.path}",) if options.copy_images else ()
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
@@ -119,18 +106,30 @@ class CocoInstances(BaseFormat):
                 for class_id, segmentation in _annotations(labels, options):
                     entry = {"id": annotations.count + 1, "image_id": number, "category_id": class_id - shift}
                     annotations.add(entry | segmentation)
-                files = self.files(item, (), table, options)
+                files = self.image_files(item, options)
                 for file in files:
                     copy_image(item, out / file)
                 yield Written(item, files)
-            members = {
-                "info": {"description": "CoordLabel", "version": "1.0"},
-                "licenses": [],
-                "categories": [c | {"id": c["id"] - shift} for c in category_entries(table, used)],
-                "images": images,
-                "annotations": annotations,
-            }
-            json_files.write_object(out / INSTANCES_FILE, members)
+            categories = [c | {"id": c["id"] - shift} for c in category_entries(table, used)]
+            write_dataset(out / INSTANCES_FILE, categories, images, annotations)
+
+
+def write_dataset(
+    file: Path, categories: list[dict[str, Any]], images: json_files.Spool, annotations: json_files.Spool
+) -> None:
+    """Write a JSON file of COCO, atomically.
+
+    Raises:
+        DiskFullError: The file cannot be written.
+    """
+    members = {
+        "info": {"description": "CoordLabel", "version": "1.0"},
+        "licenses": [],
+        "categories": categories,
+        "images": images,
+        "annotations": annotations,
+    }
+    json_files.write_object(file, members)
 
 
 def image_entry(item: ExportItem, number: int, shape: tuple[int, ...]) -> dict[str, Any]:

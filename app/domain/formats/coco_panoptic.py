@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,8 +24,14 @@ from app.domain.formats.base import (
     Written,
     copy_image,
 )
-from app.domain.formats.coco import ANNOTATIONS_FOLDER, IMAGES_FOLDER, category_entries, image_entry
-from app.domain.formats.coco_read import Categories, class_of, extras_of_image
+from app.domain.formats.coco import (
+    ANNOTATIONS_FOLDER,
+    IMAGES_FOLDER,
+    category_entries,
+    image_entry,
+    write_dataset,
+)
+from app.domain.formats.coco_read import Categories, class_of, extras_of_image, source_of
 from app.domain.formats.colors import distinct_colors, paint, write_picture
 from app.domain.formats.sources import Tree, read_png
 from app.domain.palette import Color, default_color
@@ -42,11 +48,7 @@ class CocoPanoptic(BaseFormat):
     title = "COCO panoptic"
     suffix = ".json"
     extras_of = "coco"
-
-    def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
-        """Say what of these classes the format cannot hold: nothing."""
-        del table, options
-        return []
+    common = (PANOPTIC_FILE,)
 
     def probe(self, path: Path) -> float:
         """Return how much ``path`` looks like this format, 0 to 1."""
@@ -69,26 +71,12 @@ class CocoPanoptic(BaseFormat):
                 expected="a JSON file with segments_info, and PNGs beside it",
                 remedy="choose the file, or the folder that it lies in",
             )
-        categories = Categories()
-        items = [item for file in files for item in _read_file(file, categories)]
-        return Source(tuple(items), categories.names, tuple(categories.warnings), categories.colors)
+        return source_of(files, _read_file)
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table
-        copies = (f"{IMAGES_FOLDER}/{item.path}",) if options and options.copy_images else ()
+    def image_files(self, item: ExportItem, options: ExportOptions) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image."""
+        copies = (f"{IMAGES_FOLDER}/{item.path}",) if options.copy_images else ()
         return (f"{PANOPTIC_FOLDER}/{item.stem}.png", *copies)
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (PANOPTIC_FILE,)
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
@@ -99,7 +87,7 @@ class CocoPanoptic(BaseFormat):
         with json_files.spools(out, 2) as (images, annotations):
             for number, item in enumerate(items, 1):
                 labels = item.load()
-                files = self.files(item, (), table, options)
+                files = self.image_files(item, options)
                 write_picture(out / files[0], paint(labels, colors))
                 for file in files[1:]:
                     copy_image(item, out / file)
@@ -110,14 +98,8 @@ class CocoPanoptic(BaseFormat):
                     {"image_id": number, "file_name": PurePosixPath(files[0]).name, "segments_info": segments}
                 )
                 yield Written(item, files)
-            members = {
-                "info": {"description": "CoordLabel", "version": "1.0"},
-                "licenses": [],
-                "categories": [c | {"isthing": 0} for c in category_entries(table, used)],
-                "images": images,
-                "annotations": annotations,
-            }
-            json_files.write_object(out / PANOPTIC_FILE, members)
+            categories = [c | {"isthing": 0} for c in category_entries(table, used)]
+            write_dataset(out / PANOPTIC_FILE, categories, images, annotations)
 
 
 def segment_colors(table: ClassTable) -> dict[int, Color]:

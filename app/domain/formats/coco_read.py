@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from app.domain.classes import MAX_CLASSES
 from app.domain.edits import LabelMap
 from app.domain.formats import coco_polygons, json_files, rle
-from app.domain.formats.base import Extras, ImportItem
+from app.domain.formats.base import Extras, ImportItem, Source
 from app.domain.palette import Color
 
 _IMAGE_KEYS = {"id", "file_name", "width", "height"}
@@ -70,6 +70,17 @@ def _color(value: Any) -> Color | None:
     ):
         return value[0], value[1], value[2]
     return None
+
+
+def source_of(files: Iterable[Path], read: Callable[[Path, Categories], Iterable[ImportItem]]) -> Source:
+    """Return what ``read`` finds in each of these files, whose classes become one list.
+
+    Raises:
+        LabelError: A file is damaged.
+    """
+    categories = Categories()
+    items = [item for file in files for item in read(file, categories)]
+    return Source(tuple(items), categories.names, tuple(categories.warnings), categories.colors)
 
 
 def read_file(file: Path, categories: Categories) -> Iterator[ImportItem]:

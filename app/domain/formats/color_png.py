@@ -25,8 +25,8 @@ from app.domain.formats.base import (
     Source,
     Written,
 )
+from app.domain.formats.class_list import write_classes
 from app.domain.formats.colors import BLACK, distinct_colors, paint, recolored, unpaint, write_picture
-from app.domain.formats.index_png import write_classes
 from app.domain.formats.sources import Tree, open_tree, read_png, unreadable
 from app.domain.palette import Color, to_color, voc_palette
 from coordgan_core.errors import LabelError
@@ -40,6 +40,7 @@ class ColorPng(BaseFormat):
 
     name = "color-png"
     title = "Colour PNG with a map"
+    common = (CLASSES_FILE,)
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say which classes get another colour, as two would look alike."""
@@ -86,31 +87,15 @@ class ColorPng(BaseFormat):
         named = {c.id: c.name for c in classes if c.id}
         return Source(tuple(items), named, colors={c.id: c.color for c in classes if c.id})
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table, options
-        return (f"{item.stem}.png",)
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (CLASSES_FILE,)
-
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
     ) -> Iterator[Written]:
         """Write pictures one by one, then ``classes.json`` with the colours that were used."""
-        del options
         colors = distinct_colors(table)
         for item in items:
-            write_picture(out / f"{item.stem}.png", paint(item.load(), colors))
-            yield Written(item, (f"{item.stem}.png",))
+            files = self.image_files(item, options)
+            write_picture(out / files[0], paint(item.load(), colors))
+            yield Written(item, files)
         write_classes(out, ClassTable(tuple(LabelClass(c.id, c.name, colors[c.id]) for c in table.classes)))
 
 

@@ -19,13 +19,11 @@ from app.domain.formats.base import (
     ImportItem,
     KnownImages,
     Source,
-    file_path,
     no_extras,
-    stems,
-    unique_names,
 )
 from app.domain.formats.exports import complete, write_items
 from app.domain.formats.matching import agreement, format_of, loaded, match, same_classes
+from app.domain.formats.names import file_path, stems, unique_names
 from app.domain.formats.sources import IMAGE_ENDINGS, image_size
 from app.domain.palette import default_color
 from coordgan_core.errors import CoordError, LabelError

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.sax.saxutils import escape, quoteattr
@@ -27,11 +27,10 @@ from app.domain.formats.base import (
     Source,
     Written,
     copy_image,
-    file_path,
-    label_names,
     present,
 )
 from app.domain.formats.cvat_shapes import SHAPES, Shape, mask_runs, paint_shapes
+from app.domain.formats.names import file_path, label_names
 from app.domain.formats.outlines import painted
 from app.domain.formats.sources import Tree, holds, open_tree, unreadable, xml_elements
 from app.domain.palette import Color, hex_color, parse_color
@@ -51,6 +50,7 @@ class CvatImages(BaseFormat):
     title = "CVAT for images 1.1"
     suffix = ".xml"
     choices = (SHAPE,)
+    common = (FILE,)
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what CVAT must know for polygons."""
@@ -105,21 +105,9 @@ class CvatImages(BaseFormat):
         colors = {ids[n]: c for n, c in found.colors.items() if ids.get(n)}
         return Source(tuple(items), {i: n for n, i in ids.items() if i}, tuple(found.warnings()), colors)
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table
-        return (f"{IMAGE_FOLDER}/{file_path(item.path)}",) if options and options.copy_images else ()
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (FILE,)
+    def image_files(self, item: ExportItem, options: ExportOptions) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image."""
+        return (f"{IMAGE_FOLDER}/{file_path(item.path)}",) if options.copy_images else ()
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
@@ -138,7 +126,7 @@ class CvatImages(BaseFormat):
                 stream.write(f'  <image id="{number}" name={name} width="{width}" height="{height}">\n')
                 stream.writelines(_shapes(labels, names, SHAPE.of(options)))
                 stream.write("  </image>\n")
-                written = self.files(item, (), table, options)
+                written = self.image_files(item, options)
                 for copy in written:
                     copy_image(item, out / copy)
                 yield Written(item, written)

@@ -30,10 +30,10 @@ from app.domain.formats.base import (
     Source,
     Written,
     objects,
-    unique_names,
 )
 from app.domain.formats.color_png import numbered, read_label_map_text
 from app.domain.formats.colors import Picture, distinct_colors, paint, recolored, unpaint
+from app.domain.formats.names import renamed, unique_names
 from app.domain.formats.sources import Tree, holds, open_tree, read_png
 from app.domain.palette import Color, to_color, voc_palette
 from coordgan_core.errors import LabelError
@@ -60,14 +60,8 @@ class CvatMask(BaseFormat):
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say which names and colours change, and what CVAT must know."""
         del options
-        names = map_names(table)
-        found = [
-            f"the class {c.name!r} is written as {names[c.id]!r}"
-            for c in table.classes[1:]
-            if names[c.id] != c.name
-        ]
-        found += [f"{name} gets another colour: its own is taken" for name in recolored(table)]
-        return found
+        found = renamed(table, map_names(table), "class")
+        return found + [f"{name} gets another colour: its own is taken" for name in recolored(table)]
 
     def probe(self, path: Path) -> float:
         """Return how much ``path`` looks like this format, 0 to 1; raises nothing."""
@@ -106,15 +100,8 @@ class CvatMask(BaseFormat):
             {c.id: c.color for c in classes if c.id},
         )
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table
+    def image_files(self, item: ExportItem, options: ExportOptions) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image."""
         return () if PACK.of(options) == "zip" else _members(item)
 
     def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:

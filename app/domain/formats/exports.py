@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from app.domain.classes import ClassTable, LabelClass
 from app.domain.edits import LabelMap
-from app.domain.formats.base import ExportItem, ExportOptions, Format, stems, unique_names
+from app.domain.formats.base import ExportItem, ExportOptions, Format
 from app.domain.formats.matching import agreement, format_of, kept_extras
+from app.domain.formats.names import stems, unique_names
 from app.domain.palette import default_color
 from app.domain.project import ImageRow, Project
 from app.domain.status import Status

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from app.domain.classes import ClassTable
@@ -18,10 +18,9 @@ from app.domain.formats.base import (
     Source,
     Written,
 )
-from app.domain.palette import hex_color
+from app.domain.formats.class_list import class_names, write_classes
 from coordgan_core.errors import LabelError
-from coordgan_core.files import write_json
-from coordgan_core.labels import LabelClasses, read_label_map, write_label_map
+from coordgan_core.labels import read_label_map, write_label_map
 
 
 class IndexPng(BaseFormat):
@@ -29,6 +28,7 @@ class IndexPng(BaseFormat):
 
     name = "index-png"
     title = "Index PNG"
+    common = (CLASSES_FILE,)
 
     def probe(self, path: Path) -> float:
         """Return how much ``path`` looks like this format, 0 to 1."""
@@ -46,30 +46,14 @@ class IndexPng(BaseFormat):
         del images
         return find_pngs(path, class_names(path), "index PNG")
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table, options
-        return (f"{item.stem}.png",)
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (CLASSES_FILE,)
-
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
     ) -> Iterator[Written]:
         """Write label maps one by one, then ``classes.json``."""
-        del options
         for item in items:
-            write_label_map(out / f"{item.stem}.png", item.load(), table.palette())
-            yield Written(item, (f"{item.stem}.png",))
+            files = self.image_files(item, options)
+            write_label_map(out / files[0], item.load(), table.palette())
+            yield Written(item, files)
         write_classes(out, table)
 
 
@@ -91,18 +75,3 @@ def find_pngs(folder: Path, names: dict[int, str], what: str) -> Source:
             f"{folder} holds no {what}", expected="PNG files with class ids", remedy="choose another folder"
         )
     return Source(tuple(items), names)
-
-
-def class_names(folder: Path) -> dict[int, str]:
-    """Return the names in the ``classes.json`` of a folder or the one above, empty without one."""
-    for place in (folder, folder.parent):
-        file = place / CLASSES_FILE
-        if file.exists():
-            return {c.id: c.name for c in LabelClasses.load(file).classes}
-    return {}
-
-
-def write_classes(out: Path, table: ClassTable) -> None:
-    """Write ``classes.json``."""
-    items = [{"id": c.id, "name": c.name, "color": hex_color(c.color)} for c in table.classes]
-    write_json(out / CLASSES_FILE, items)

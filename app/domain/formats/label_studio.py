@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from app.domain.classes import MAX_CLASSES, ClassTable
+from app.domain.classes import ClassTable
 from app.domain.edits import LabelMap
 from app.domain.formats import brush, json_files
 from app.domain.formats.base import (
@@ -30,7 +30,7 @@ from app.domain.formats.base import (
     Written,
     copy_image,
 )
-from app.domain.formats.index_png import class_names, write_classes
+from app.domain.formats.class_list import class_names, number_labels, write_classes
 from app.domain.formats.label_studio_read import label_of, labels_of_config, paint_results
 from app.domain.palette import hex_color
 from coordgan_core.errors import LabelError
@@ -63,6 +63,7 @@ class LabelStudio(BaseFormat):
     suffix = ".json"
     extras_of = "label-studio"
     choices = (KIND,)
+    common = (TASKS_FILE, CONFIG_FILE, CLASSES_FILE)
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold."""
@@ -95,27 +96,16 @@ class LabelStudio(BaseFormat):
         chosen = [(where, task, found) for where, task, found in results if found is not None]
         listed = labels_of_config(root / CONFIG_FILE)
         labels = dict.fromkeys([*listed, *(label_of(r) for _, _, found in chosen for r in found)])
-        names, warnings = _numbered(root, [label for label in labels if label])
+        known = {i: name for i, name in class_names(root).items() if i}
+        names, warnings = number_labels([label for label in labels if label], known, self.title)
         ids = {name: number for number, name in names.items()}
         items = [_item(where, task, found, ids, images) for where, task, found in chosen]
         colors = {ids[label]: color for label, color in listed.items() if color and label in ids}
         return Source(tuple(items), names, tuple(warnings), colors)
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table
-        return (f"{IMAGES_FOLDER}/{item.path}",) if options and options.copy_images else ()
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (TASKS_FILE, CONFIG_FILE, CLASSES_FILE)
+    def image_files(self, item: ExportItem, options: ExportOptions) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image."""
+        return (f"{IMAGES_FOLDER}/{item.path}",) if options.copy_images else ()
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
@@ -123,7 +113,7 @@ class LabelStudio(BaseFormat):
         """Add tasks one by one to a list on disk; the JSON, the configuration and the classes come last."""
         with json_files.spools(out, 1) as (tasks,):
             for item in items:
-                files = self.files(item, (), table, options)
+                files = self.image_files(item, options)
                 for file in files:
                     copy_image(item, out / file)
                 url = LOCAL_FILES + quote(files[0] if files else item.path)
@@ -211,20 +201,6 @@ def chosen_results(task: Any, where: str) -> list[Any] | None:
     else:
         return None
     return list(json_files.member(best, "result", list, where))
-
-
-def _numbered(root: Path, labels: Iterable[str]) -> tuple[dict[int, str], list[str]]:
-    names = {i: name for i, name in class_names(root).items() if i}
-    warnings = []
-    for label in labels:
-        free = next((i for i in range(1, MAX_CLASSES) if i not in names), None)
-        if label in names.values():
-            continue
-        if free is None:
-            warnings.append(f"{label} is left out: more than {MAX_CLASSES - 1} labels")
-            continue
-        names[free] = label
-    return names, warnings
 
 
 def _item(

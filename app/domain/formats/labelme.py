@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from app.domain.classes import MAX_CLASSES, ClassTable, read_label_list
+from app.domain.classes import ClassTable, read_label_list
 from app.domain.edits import LabelMap
 from app.domain.formats import json_files
 from app.domain.formats.base import (
@@ -28,7 +28,7 @@ from app.domain.formats.base import (
     Written,
     copy_image,
 )
-from app.domain.formats.index_png import class_names, write_classes
+from app.domain.formats.class_list import class_names, number_labels, write_classes
 from app.domain.formats.labelme_shapes import is_region, mask_shape, merged, paint_shapes, polygon_shapes
 from coordgan_core.errors import LabelError
 from coordgan_core.files import write_bytes
@@ -49,6 +49,7 @@ class Labelme(BaseFormat):
     suffix = ".json"
     extras_of = "labelme"
     choices: tuple[Choice, ...] = (SHAPES,)
+    common = (LABELS_FILE, CLASSES_FILE)
     version = "7.0.0"
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
@@ -102,22 +103,10 @@ class Labelme(BaseFormat):
         items = [_item(file, root, ids, images) for file in found]
         return Source(tuple(items), names, tuple(warnings))
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table
-        copies = (item.image_name,) if options and options.copy_images else ()
+    def image_files(self, item: ExportItem, options: ExportOptions) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image."""
+        copies = (item.image_name,) if options.copy_images else ()
         return (f"{item.stem}.json", *copies)
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (LABELS_FILE, CLASSES_FILE)
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
@@ -127,7 +116,7 @@ class Labelme(BaseFormat):
         Unknown keys come from the import, else from the file that is replaced.
         """
         for item in items:
-            files = self.files(item, (), table, options)
+            files = self.image_files(item, options)
             image = item.image_name if options.copy_images else _relative(item.source, out)
             before = item.extras() or _before(out / files[0])
             content = self.content(item, item.load(), table, options, before) | {"imagePath": image}
@@ -207,21 +196,10 @@ def _shapes_of(file: Path) -> dict[str, Any] | None:
 
 def _numbered(root: Path, labels: Iterable[str], title: str) -> tuple[dict[int, str], list[str]]:
     """Return class id -> label: of ``classes.json``, else of ``labels.txt``, then those of the files."""
-    names = {i: name for i, name in class_names(root).items() if i}
-    listed: tuple[str, ...] = ()
-    if not names and (root / LABELS_FILE).is_file():
-        listed = read_label_list(root / LABELS_FILE)
-    taken = set(names.values()) | {"__ignore__", "_background_"}
-    warnings = []
-    for label in dict.fromkeys([*listed, *labels]):
-        free = next((i for i in range(1, MAX_CLASSES) if i not in names), None)
-        if label in taken:
-            continue
-        if free is None:
-            warnings.append(f"{label} is left out: {title} files with more than {MAX_CLASSES - 1} labels")
-            continue
-        names[free] = label
-    return names, warnings
+    known = {i: name for i, name in class_names(root).items() if i}
+    listed = read_label_list(root / LABELS_FILE) if not known and (root / LABELS_FILE).is_file() else ()
+    named = [label for label in (*listed, *labels) if label not in ("__ignore__", "_background_")]
+    return number_labels(named, known, title)
 
 
 def _item(file: Path, root: Path, ids: Mapping[str, int], images: KnownImages) -> ImportItem:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.edits import LabelMap
-from app.domain.formats.base import Format, ImportItem, KnownImages, file_path, stems
+from app.domain.formats.base import Format, ImportItem, KnownImages
+from app.domain.formats.names import file_path, stems
 from app.domain.project import ImageRow, Project
 from coordgan_core.errors import CoordError, LabelError
 from coordgan_core.files import plain_file, write_json

@@ -25,12 +25,10 @@ from app.domain.formats.base import (
     KnownImages,
     Source,
     Written,
-    file_names,
-    plain_name,
     present,
-    unique_names,
 )
-from app.domain.formats.index_png import class_names, write_classes
+from app.domain.formats.class_list import class_names, write_classes
+from app.domain.formats.names import file_names, plain_name, renamed, unique_names
 from coordgan_core.errors import LabelError
 from coordgan_core.files import atomic_path
 from coordgan_core.labels import read_label_map, write_label_map
@@ -51,16 +49,12 @@ class PartMasks(BaseFormat):
 
     name = "part-masks"
     title = "Part masks (one PNG a part)"
+    common = (CLASSES_FILE,)
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold."""
         del options
-        names = file_names(table)
-        return [
-            f"the part {c.name!r} is written as {names[c.id]!r}"
-            for c in table.classes[1:]
-            if names[c.id] != c.name
-        ]
+        return renamed(table, file_names(table), "part")
 
     def probe(self, path: Path) -> float:
         """Return how much ``path`` looks like this format, 0 to 1."""
@@ -122,11 +116,6 @@ class PartMasks(BaseFormat):
         names = file_names(table)
         masks = [f"{MASK_FOLDER}/{item.stem}_{names[i]}.png" for i in sorted(class_ids) if i in names]
         return (*masks, f"{INDEX_FOLDER}/{item.stem}.png")
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (CLASSES_FILE,)
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions

@@ -8,7 +8,7 @@ scripts for this layout write it; unused ids get a line too, so that the line is
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from app.domain.classes import ClassTable
@@ -23,8 +23,8 @@ from app.domain.formats.base import (
     Written,
     copy_image,
     objects,
-    split_of,
 )
+from app.domain.formats.names import split_of
 from app.domain.palette import voc_palette
 from coordgan_core.errors import LabelError
 from coordgan_core.files import plain_file, write_bytes
@@ -46,6 +46,7 @@ class PascalVoc(BaseFormat):
     title = "Pascal VOC"
     splits = True
     own_colors = True
+    common = (*(f"{LIST_FOLDER}/{name}.txt" for name in LISTS), NAMES_FILE)
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what of these classes the format cannot hold."""
@@ -85,26 +86,10 @@ class PascalVoc(BaseFormat):
         names = read_names(path)
         return Source(tuple(items), names, void=frozenset({VOID} - set(names)))
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table
-        copies = (
-            (f"{IMAGE_FOLDER}/{item.stem}{item.source.suffix}",)
-            if options is not None and options.copy_images
-            else ()
-        )
+    def image_files(self, item: ExportItem, options: ExportOptions) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image."""
+        copies = (f"{IMAGE_FOLDER}/{item.stem}{item.source.suffix}",) if options.copy_images else ()
         return (f"{CLASS_FOLDER}/{item.stem}.png", f"{OBJECT_FOLDER}/{item.stem}.png", *copies)
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (*(f"{LIST_FOLDER}/{name}.txt" for name in LISTS), NAMES_FILE)
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
@@ -113,7 +98,7 @@ class PascalVoc(BaseFormat):
         palette = table.palette() if options.project_colors else voc_palette()
         lists: dict[str, list[str]] = {name: [] for name in LISTS}
         for item in items:
-            written = self.files(item, (), table, options)
+            written = self.image_files(item, options)
             labels = item.load()
             write_label_map(out / written[0], labels, palette)
             write_label_map(out / written[1], objects(labels), voc_palette())

@@ -30,8 +30,8 @@ from app.domain.formats.base import (
     Written,
     copy_image,
     present,
-    split_of,
 )
+from app.domain.formats.names import split_of
 from app.domain.formats.outlines import Ring, area, trace
 from app.domain.formats.sources import (
     IMAGE_ENDINGS,
@@ -61,6 +61,7 @@ class YoloSeg(BaseFormat):
     splits = True
     suffix = ".txt"
     choices = (HOLES,)
+    common = (DATA_FILE,)
 
     def limits(self, table: ClassTable, options: ExportOptions | None = None) -> list[str]:
         """Say what readers of this format make of holes, and of outlines."""
@@ -115,24 +116,11 @@ class YoloSeg(BaseFormat):
         warnings = () if classes else ("there is no data.yaml: classes are named by their numbers",)
         return Source(tuple(items), {i + 1: name for i, name in classes.items()}, warnings)
 
-    def files(
-        self,
-        item: ExportItem,
-        class_ids: Sequence[int],
-        table: ClassTable,
-        options: ExportOptions | None = None,
-    ) -> tuple[str, ...]:
-        """Return the files that `write` would make for an image with these classes."""
-        del class_ids, table
-        options = options or ExportOptions()
+    def image_files(self, item: ExportItem, options: ExportOptions) -> tuple[str, ...]:
+        """Return the files that `write` would make for an image."""
         split = split_of(item.stem, options.validation_share)
         copies = (f"{IMAGE_FOLDER}/{split}/{item.image_name}",) if options.copy_images else ()
         return (f"{LABEL_FOLDER}/{split}/{item.stem}.txt", *copies)
-
-    def common_files(self, options: ExportOptions | None = None) -> tuple[str, ...]:
-        """Return the files that are written once."""
-        del options
-        return (DATA_FILE,)
 
     def write(
         self, out: Path, items: Iterable[ExportItem], table: ClassTable, options: ExportOptions
@@ -140,7 +128,7 @@ class YoloSeg(BaseFormat):
         """Write outlines image by image, then ``data.yaml``."""
         indices = _indices(table)
         for item in items:
-            written = self.files(item, (), table, options)
+            written = self.image_files(item, options)
             labels = item.load()
             lines = (
                 _line(index, ring, labels.shape)

@@ -11,7 +11,8 @@ from PIL import Image
 from app.domain.classes import ImportClasses, MergeClasses, table_from_names
 from app.domain.edits import Edit
 from app.domain.formats import FORMATS, export, export_report, import_labels, import_report
-from app.domain.formats.base import ExportItem, ExportOptions, stems
+from app.domain.formats.base import ExportItem, ExportOptions
+from app.domain.formats.names import stems
 from app.domain.formats.part_masks import split_name
 from app.domain.palette import voc_palette
 from app.domain.project import Commit, Project
