@@ -12,6 +12,7 @@ from coordgan_core.data.pairs import all_pairs
 from coordgan_core.errors import CoordError, DataError
 from coordgan_core.labels import LabelClasses, check_labels, read_label_map
 from coordgan_core.predictor import Predictor
+from coordgan_core.reports import ComparedModel, Comparison
 from coordgan_core.snapshot import load_calibration, load_model
 
 
@@ -22,28 +23,6 @@ class Comparing:
     done: int
     total: int
     what: str
-
-
-@dataclass(frozen=True)
-class ComparedModel:
-    """A model's figures on the set, as of `evaluation.Evaluation`."""
-
-    id: str
-    name: str
-    miou: float
-    foreground_iou: float
-    ece: float
-    images_per_second: float
-    per_class: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All models, in the order they were given; ``references`` are names of images."""
-
-    references: tuple[str, ...]
-    queries: int
-    models: tuple[ComparedModel, ...]
 
 
 def compare(

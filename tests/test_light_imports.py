@@ -32,6 +32,7 @@ def loaded_after(statement: str) -> set[str]:
         ("coordgan_core.errors", set()),
         ("coordgan_core.labels", set()),
         ("coordgan_core.presets", set()),
+        ("coordgan_core.reports", set()),
         ("coordgan_core.snapshot", set()),
         ("coordgan_core.training.events", set()),
         ("coordgan_core.training.run", set()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,7 @@ from app.commands.catalogue import find_model, own_models_folder
 from app.commands.output import console, print_json, print_line
 from app.services import model_files
 from coordgan_core.errors import ConfigError, ModelError
-
-if TYPE_CHECKING:
-    from coordgan_core.comparison import Comparison
+from coordgan_core.reports import Comparison
 
 Model = Annotated[str, typer.Argument(help="Name of one of your models, or its file.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
@@ -108,7 +106,7 @@ def compare(
     from rich.progress import Progress
 
     from app.commands.propagate import read_classes
-    from coordgan_core.comparison import Comparing, Comparison
+    from coordgan_core.comparison import Comparing
     from coordgan_core.comparison import compare as measure
     from coordgan_core.training.events import to_dict
 

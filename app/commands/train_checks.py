@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.output import EXIT_FINDINGS, console, duration, print_json, print_line
 from coordgan_core.config import Config
+from coordgan_core.reports import DataReport, Estimate
 
 if TYPE_CHECKING:
-    from coordgan_core.data.check import DataReport
-    from coordgan_core.training.estimate import Estimate
     from coordgan_core.training.profiling import Profile
 
 
@@ -26,7 +25,7 @@ def check(
     as_json: bool,
 ) -> int:
     """Run the data check and print its report; return 1 if the images cannot be trained on."""
-    from coordgan_core.data.check import DataReport, check_images
+    from coordgan_core.data.check import check_images
 
     events = check_images(
         images,
@@ -55,7 +54,6 @@ def estimate(
     as_json: bool,
 ) -> int:
     """Measure ten steps of every stage and print what the training will take."""
-    from coordgan_core.training.estimate import Estimate
     from coordgan_core.training.estimate import estimate as measure
 
     events = measure(config, images=images, run=run, device=device, labels=labels, recursive=recursive)

@@ -18,6 +18,8 @@ from app.services.tasks import Worker
 from app.services.tool import Tool
 from app.services.translations import translated
 from coordgan_core.errors import CoordError
+from coordgan_core.reports import ComparedModel as ComparedModel
+from coordgan_core.reports import Comparison as Comparison
 from coordgan_core.snapshot import inspect
 
 Blob = bytes  # inside `ModelEntry` that word is a field
@@ -54,28 +56,6 @@ class ModelEntry:
     card: dict[str, Any] = field(default_factory=dict)
     strip: Blob = b""
     problem: str = ""
-
-
-@dataclass(frozen=True)
-class ComparedModel:
-    """A model's figures on the reviewed set; ``per_class``: IoU by class name."""
-
-    id: str
-    name: str
-    miou: float
-    foreground_iou: float
-    ece: float
-    images_per_second: float
-    per_class: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two or more models on one reviewed set: the same references carried to the same queries."""
-
-    references: tuple[str, ...]
-    queries: int
-    models: tuple[ComparedModel, ...]
 
 
 class ModelLibrary(QObject):

@@ -177,6 +177,7 @@ def estimate_of(event: dict[str, Any]) -> Estimate:
         disk_bytes=event["disk_bytes"],
         disk_free_bytes=event["disk_free_bytes"],
         batch=event["batch"],
+        images=event["images"],
         stages=tuple(StageEstimate(**stage) for stage in event["stages"]),
         warnings=tuple(event["warnings"]),
     )

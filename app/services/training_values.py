@@ -8,6 +8,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from coordgan_core.reports import Advice as Advice
+from coordgan_core.reports import DataReport as DataReport
+from coordgan_core.reports import Estimate as Estimate
+from coordgan_core.reports import StageEstimate as StageEstimate
+
 
 @dataclass(frozen=True)
 class PresetInfo:
@@ -98,83 +103,6 @@ class TrainRequest:
     category: str = ""
     licence: str = ""
     start: Path | None = None
-
-
-@dataclass(frozen=True)
-class Advice:
-    """A plain sentence about the images; ``level`` is ``good``, ``hint``, ``warning`` or ``error``."""
-
-    level: str
-    text: str
-
-
-@dataclass(frozen=True)
-class DataReport:
-    """What the data check found.
-
-    Attributes:
-        count: Readable images.
-        sizes: (width, height, how many), most frequent first, at most 20.
-        smallest: (width, height) of the image with the shortest side.
-        unreadable: (file relative to the folder, reason).
-        duplicates: Groups of files that look the same, relative to the folder.
-        alignment: Mean correlation of two images, 0 (nothing in common) to 1 (the same); None below 2 images.
-        alignment_text: What that figure means for the training.
-        advice: Sentences, the most important first.
-        contact_sheet: PNG with up to 48 of the images as the networks will see them, None without any.
-        preset: The preset that fits.
-        can_train: Whether there is anything to train on.
-    """
-
-    images: Path
-    count: int
-    sizes: tuple[tuple[int, int, int], ...]
-    smallest: tuple[int, int] | None
-    unreadable: tuple[tuple[str, str], ...]
-    duplicates: tuple[tuple[str, ...], ...]
-    alignment: float | None
-    alignment_text: str
-    advice: tuple[Advice, ...]
-    contact_sheet: Path | None
-    preset: str
-    can_train: bool
-
-
-@dataclass(frozen=True)
-class StageEstimate:
-    """A stage as measured: ``total_nimg`` images at ``images_per_second`` take ``seconds``."""
-
-    name: str
-    images_per_second: float
-    total_nimg: int
-    seconds: float
-    steps: int
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a training will take, from a trial of ten steps of each stage on the device.
-
-    Attributes:
-        seconds: Time to train, without pauses.
-        memory_bytes: Most memory the trial took: of the GPU there, else of the process.
-        memory_total_bytes: What the device has.
-        disk_bytes: What the run folder will take.
-        disk_free_bytes: What is free there.
-        batch: Images a step that fit; smaller than asked for where memory ran out.
-        stages: Each stage.
-        warnings: Sentences: what will not fit.
-    """
-
-    device: str
-    seconds: float
-    memory_bytes: int
-    memory_total_bytes: int
-    disk_bytes: int
-    disk_free_bytes: int
-    batch: int
-    stages: tuple[StageEstimate, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 class RunState(StrEnum):

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-Level = Literal["error", "warning", "hint", "good"]
+from coordgan_core.reports import Advice, Level
+
 FEW_IMAGES, MANY_IMAGES = 100, 2000
 _ORDER: tuple[Level, ...] = ("error", "warning", "hint", "good")
-
-
-@dataclass(frozen=True)
-class Advice:
-    """One sentence, and how much it matters."""
-
-    level: Level
-    text: str
 
 
 def best_preset(images: int, *, gpu: bool = False) -> str:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from coordgan_core.config import CropConfig
 from coordgan_core.data import alignment, crop, hashing
-from coordgan_core.data.advice import Advice, advise, best_preset, explain_alignment
+from coordgan_core.data.advice import advise, best_preset, explain_alignment
 from coordgan_core.data.images import Box, image_size, list_images
 from coordgan_core.data.store import Crop, read_square
 from coordgan_core.errors import ConfigError, CoordError
+from coordgan_core.reports import DataReport
 
 LEAST_IMAGES = 4
 """Below, there is nothing to learn from."""
@@ -34,39 +35,6 @@ class Checking:
 
     done: int
     total: int
-
-
-@dataclass(frozen=True)
-class DataReport:
-    """What the check found; files are relative to the folder.
-
-    Attributes:
-        images: The folder.
-        count: Readable images.
-        sizes: (width, height, how many), most frequent first.
-        smallest: (width, height) of the image with the shortest side.
-        unreadable: (file, reason).
-        duplicates: Groups of files that look the same.
-        alignment: Mean correlation of the layouts of two images, about 0 to 1; None below two.
-        alignment_text: What that figure says.
-        advice: Sentences, the most important first.
-        contact_sheet: PNG of some images as the networks will see them; None if there is none.
-        preset: The preset that fits.
-        can_train: Whether there is enough to train on.
-    """
-
-    images: Path
-    count: int
-    sizes: tuple[tuple[int, int, int], ...]
-    smallest: tuple[int, int] | None
-    unreadable: tuple[tuple[str, str], ...]
-    duplicates: tuple[tuple[str, ...], ...]
-    alignment: float | None
-    alignment_text: str
-    advice: tuple[Advice, ...]
-    contact_sheet: Path | None
-    preset: str
-    can_train: bool
 
 
 @dataclass(frozen=True)

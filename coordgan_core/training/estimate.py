@@ -17,6 +17,7 @@ from coordgan_core import config as configuration
 from coordgan_core.config import Config
 from coordgan_core.data.images import list_images
 from coordgan_core.devices import resolve_device
+from coordgan_core.reports import Estimate, StageEstimate
 from coordgan_core.training import checkpoint, outputs, stages
 from coordgan_core.training.pace import Pace
 from coordgan_core.training.run import KEEP_SNAPSHOTS, RunSettings
@@ -44,34 +45,6 @@ class Measuring:
     stage: str
     step: int
     steps: int
-
-
-@dataclass(frozen=True)
-class StageEstimate:
-    """A stage: what it will see, how fast, and in what time."""
-
-    name: str
-    images_per_second: float
-    total_nimg: int
-    seconds: float
-    steps: int
-    """Steps that were measured."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a training will take; see `estimate`. Sizes in bytes, 0 where they cannot be told."""
-
-    device: str
-    seconds: float
-    memory_bytes: int
-    memory_total_bytes: int
-    disk_bytes: int
-    disk_free_bytes: int
-    batch: int
-    images: int
-    stages: tuple[StageEstimate, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass

@@ -209,7 +209,7 @@ def test_a_changed_setting_makes_the_estimate_stale(
     setup.start.measure.click()
     assert training.asked[-1][0] == "estimate"
     training.estimateDone.emit(
-        Estimate("cpu", 600, 9 << 30, 8 << 30, 1 << 20, 1 << 30, 24, warnings=("Too much memory.",))
+        Estimate("cpu", 600, 9 << 30, 8 << 30, 1 << 20, 1 << 30, 24, 40, warnings=("Too much memory.",))
     )
     assert setup.start.estimate is not None
     assert setup.start.problem.text == "Too much memory."

@@ -11,10 +11,11 @@ from PIL import Image
 
 from coordgan_core.config import CropConfig
 from coordgan_core.data import advice, alignment, hashing
-from coordgan_core.data.check import Checking, DataReport, check_images
+from coordgan_core.data.check import Checking, check_images
 from coordgan_core.data.synthetic import SyntheticCategory
 from coordgan_core.errors import ConfigError, DataError
 from coordgan_core.labels import write_label_map
+from coordgan_core.reports import DataReport
 
 
 def picture(seed: int, side: int = 96) -> Any:

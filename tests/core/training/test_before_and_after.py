@@ -19,6 +19,7 @@ from coordgan_core.errors import ConfigError, DataError
 from coordgan_core.labels import write_label_map
 from coordgan_core.models.coordgan import CoordGAN
 from coordgan_core.propagation import Reference
+from coordgan_core.reports import Estimate
 from coordgan_core.snapshot import inspect
 from coordgan_core.training import estimate as estimating
 from coordgan_core.training import events as ev
@@ -102,7 +103,7 @@ def test_the_fingerprint_is_of_pictures_and_not_of_names() -> None:
 def test_an_estimate_measures_every_stage_and_writes_nothing(tmp_path: Path) -> None:
     images = toys.write_images(tmp_path / "i")
     *steps, found = estimating.estimate(config(), images=images, run=tmp_path / "r/s", device="cpu", steps=2)
-    assert isinstance(found, estimating.Estimate)
+    assert isinstance(found, Estimate)
     assert [(s.stage, s.step) for s in steps if isinstance(s, estimating.Measuring)] == [
         ("embedding", 1), ("embedding", 2), ("joint", 1), ("joint", 2),
     ]  # fmt: skip
@@ -120,7 +121,7 @@ def test_with_a_time_budget_the_estimate_is_the_budget(tmp_path: Path) -> None:
     images = toys.write_images(tmp_path / "i")
     limited = config(**{"train.minutes": 2.0})
     *_, found = estimating.estimate(limited, images=images, device="cpu", steps=1)
-    assert isinstance(found, estimating.Estimate)
+    assert isinstance(found, Estimate)
     assert 100 < found.seconds <= 120
 
 
@@ -138,7 +139,7 @@ def test_an_estimate_finds_the_batch_that_fits(tmp_path: Path, monkeypatch: pyte
     images = toys.write_images(tmp_path / "i")
     wanted = toys.toy_config(**{"train.batch": 8})
     *_, found = estimating.estimate(wanted, images=images, device="cpu", steps=1)
-    assert isinstance(found, estimating.Estimate)
+    assert isinstance(found, Estimate)
     assert found.batch == 4
     assert found.warnings[0].startswith("a batch of 8 does not fit")
 
