@@ -17,7 +17,7 @@ from app.ui.pages.train.compare import CompareDialog, verdict
 from app.ui.pages.train.models_view import ModelsView
 from app.ui.pages.train.page import TrainPage
 from tests.app.ui.conftest import Wait
-from tests.app.ui.train_fakes import FakeHost, FakeLibrary, FakeTraining
+from tests.app.ui.train_fakes import FakeLibrary, FakeTraining, shown_page
 
 
 def png() -> bytes:
@@ -44,15 +44,9 @@ BROKEN = replace(OWN, id="/m/x.safetensors", name="x", problem="The file is cut 
 def page(qapp: object, tmp_path: Path) -> Iterator[TrainPage]:
     training, library = FakeTraining(), FakeLibrary()
     library.models = (replace(OWN, strip=png()), BUILTIN, BROKEN)
-    made = TrainPage(FakeHost(tmp_path / "profile"), training=training, library=library)  # type: ignore[arg-type]
-    made.resize(1200, 760)
-    made.show()
-    made.show_place("models")
-    yield made
-    made.close_page()
-    made.close()
-    for each in (made, library, training):
-        each.deleteLater()
+    with shown_page(training, library, tmp_path / "profile") as made:
+        made.show_place("models")
+        yield made
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from app.ui.pages.train.curves import smoothed
 from app.ui.pages.train.page import TrainPage
 from app.ui.pages.train.words import count_text, size_text, state_text
 from tests.app.ui.conftest import Wait
-from tests.app.ui.train_fakes import FakeHost, FakeLibrary, FakeTraining
+from tests.app.ui.train_fakes import FakeLibrary, FakeTraining, shown_page
 
 RUNNING = RunView(
     id="a",
@@ -50,15 +50,8 @@ def training(qapp: object) -> FakeTraining:
 
 @pytest.fixture
 def page(training: FakeTraining, tmp_path: Path) -> Iterator[TrainPage]:
-    library = FakeLibrary()
-    made = TrainPage(FakeHost(tmp_path / "profile"), training=training, library=library)  # type: ignore[arg-type]
-    made.resize(1200, 760)
-    made.show()
-    yield made
-    made.close_page()
-    made.close()
-    for each in (made, library, training):
-        each.deleteLater()
+    with shown_page(training, FakeLibrary(), tmp_path / "profile") as made:
+        yield made
 
 
 def answer(text: str) -> None:

@@ -26,7 +26,7 @@ from app.ui.pages.train.form import FieldRow
 from app.ui.pages.train.form_dialog import FormDialog, matching
 from app.ui.pages.train.page import TrainPage
 from tests.app.ui.conftest import Desk, Wait, send_mouse
-from tests.app.ui.train_fakes import FIELDS, FakeHost, FakeLibrary, FakeTraining
+from tests.app.ui.train_fakes import FIELDS, FakeLibrary, FakeTraining, shown_page
 
 GOOD = (Advice("good", "Enough images."),)
 
@@ -39,15 +39,8 @@ def training(qapp: object) -> FakeTraining:
 @pytest.fixture
 def page(training: FakeTraining, tmp_path: Path) -> Iterator[TrainPage]:
     """The Training tab alone, with services of the tests."""
-    library = FakeLibrary()
-    made = TrainPage(FakeHost(tmp_path / "profile"), training=training, library=library)  # type: ignore[arg-type]
-    made.resize(1100, 700)
-    made.show()
-    yield made
-    made.close_page()
-    made.close()
-    for each in (made, library, training):
-        each.deleteLater()
+    with shown_page(training, FakeLibrary(), tmp_path / "profile") as made:
+        yield made
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +23,7 @@ from app.services.training_values import (
     RunView,
     TrainRequest,
 )
+from app.ui.pages.train.page import TrainPage
 
 PRESETS = (
     PresetInfo(
@@ -303,3 +306,16 @@ class FakeHost:
 
     def open_project(self, path: Path) -> bool:
         return False
+
+
+@contextlib.contextmanager
+def shown_page(training: FakeTraining, library: FakeLibrary, profile: Path) -> Iterator[TrainPage]:
+    """Show the Training tab alone, with these services; they go with it."""
+    page = TrainPage(FakeHost(profile), training=training, library=library)  # type: ignore[arg-type]
+    page.resize(1200, 760)
+    page.show()
+    yield page
+    page.close_page()
+    page.close()
+    for each in (page, library, training):
+        each.deleteLater()
