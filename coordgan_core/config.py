@@ -1,20 +1,21 @@
-"""Configuration of models and trainings: frozen dataclasses, one field a decision, and the presets.
+"""Configuration of models and trainings: frozen dataclasses, one field a decision.
 
 The defaults are the published values of `paper-128` (``docs/method.md``); every way in which another preset
-departs from them is a field here. Standard library only, so that forms and command lines can be built without
-loading PyTorch.
+(`coordgan_core.presets`) departs from them is a field here. What works on all of them (`from_dict`,
+`to_dict`, `check`, `replace`) comes from `coordgan_core.config_fields`. Standard library only, so that forms and command
+lines can be built without loading PyTorch.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import types
-import typing
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
+from coordgan_core.config_fields import check as check
+from coordgan_core.config_fields import from_dict as from_dict
+from coordgan_core.config_fields import option
+from coordgan_core.config_fields import replace as replace
+from coordgan_core.config_fields import to_dict as to_dict
 from coordgan_core.errors import ConfigError
 
 FORMAT_VERSION = 1
@@ -25,16 +26,6 @@ MIN_ENCODER_PX = 4
 
 MIN_BOX = 0.02
 """Smallest side of a box that images are cropped to, as a part of the image's."""
-
-T = TypeVar("T")
-
-
-def option(
-    default: Any, text: str, *, low: float | None = None, high: float | None = None, unit: str = ""
-) -> Any:
-    """Return a dataclass field that knows how to explain and check itself (for forms, flags and errors)."""
-    metadata = {"help": text, "low": low, "high": high, "unit": unit}
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -98,6 +89,15 @@ class PatchConfig:
     min_scale: float = option(1 / 8, "Smallest crop, as a fraction of the image's side", low=0.03, high=1.0)
     max_scale: float = option(1 / 4, "Largest crop, as a fraction of the image's side", low=0.03, high=1.0)
 
+    def check_together(self) -> None:
+        """Raise `ConfigError` if the smallest crop is larger than the largest."""
+        if self.min_scale > self.max_scale:
+            raise ConfigError(
+                f"PatchConfig.min_scale is {self.min_scale:g}, max_scale {self.max_scale:g}",
+                expected="min_scale at most max_scale",
+                remedy="lower the first or raise the second",
+            )
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -156,6 +156,16 @@ class CropConfig:
         0.1, "Widens the boxes around labels on each side, as a part of the box's side", low=0.0, high=2.0
     )
 
+    def check_together(self) -> None:
+        """Raise `ConfigError` if the box is empty."""
+        left, top, right, bottom = self.box
+        if right - left < MIN_BOX or bottom - top < MIN_BOX:
+            raise ConfigError(
+                f"CropConfig.box is {list(self.box)}",
+                expected=f"left, top, right, bottom, at least {MIN_BOX:g} apart",
+                remedy="give four numbers from 0 to 1, such as 0.2,0.1,0.8,0.9",
+            )
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -176,6 +186,21 @@ class ModelConfig:
     def image_px(self) -> int:
         """Side at which images must arrive: the largest that any network works at."""
         return max(self.resolution, self.embedding.input_px if self.embedding else 0)
+
+    def check_together(self) -> None:
+        """Raise `ConfigError` if the encoder cannot halve the resolution as often as it shall."""
+        encoder = self.encoder
+        if encoder is None:
+            return
+        side = self.resolution >> encoder.downsamplings
+        if self.resolution % (1 << encoder.downsamplings) or side < MIN_ENCODER_PX:
+            raise ConfigError(
+                f"ModelConfig.resolution is {self.resolution}, which the encoder halves "
+                f"{encoder.downsamplings} times",
+                expected=f"a multiple of {1 << encoder.downsamplings}, "
+                f"from {MIN_ENCODER_PX << encoder.downsamplings} up",
+                remedy="choose fewer encoder.downsamplings or another resolution",
+            )
 
 
 @dataclass(frozen=True)
@@ -328,6 +353,21 @@ class TrainConfig:
     gan: GanConfig = field(default_factory=GanConfig)
     encoder: EncoderTrainingConfig = field(default_factory=EncoderTrainingConfig)
 
+    def check_together(self) -> None:
+        """Raise `ConfigError` if the batch is odd, or the stages are none or name one twice."""
+        if self.batch % 2:
+            raise ConfigError(
+                f"TrainConfig.batch is {self.batch}",
+                expected="an even number: losses compare neighbours",
+                remedy=f"choose {self.batch - 1} or {self.batch + 1}",
+            )
+        if not self.stages or len(set(self.stages)) != len(self.stages):
+            raise ConfigError(
+                f"TrainConfig.stages is {list(self.stages)}",
+                expected="at least one stage, and each once",
+                remedy="name what is to be trained: embedding, joint, gan, encoder",
+            )
+
 
 @dataclass(frozen=True)
 class Config:
@@ -336,180 +376,3 @@ class Config:
     preset: str = "paper-128"
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Turn a configuration into plain JSON types."""
-    return dataclasses.asdict(config)
-
-
-def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
-    """Build a configuration of type ``cls`` from plain JSON types, checking names, types and ranges.
-
-    Fields that are absent keep their defaults.
-
-    Raises:
-        ConfigError: A name is unknown, or a value has the wrong type or is out of its range.
-    """
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise ConfigError(
-            f"{cls.__name__} has no field {', '.join(unknown)}",
-            expected=f"fields among {', '.join(fields)}",
-            remedy="correct the name, or update the program if the file comes from a newer version",
-        )
-    built = {name: _convert(f"{cls.__name__}.{name}", hints[name], value) for name, value in values.items()}
-    config = cls(**built)
-    check(config)
-    return config
-
-
-def check(config: Any) -> None:
-    """Raise `ConfigError` if a value, nested ones included, is out of its field's range or fits no other."""
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        if dataclasses.is_dataclass(value):
-            check(value)
-            continue
-        low, high = f.metadata.get("low"), f.metadata.get("high")
-        for number in value if isinstance(value, tuple) else (value,):
-            if not isinstance(number, (int, float)) or isinstance(number, bool):
-                continue
-            inside = (low is None or number >= low) and (high is None or number <= high)
-            if not (math.isfinite(number) and inside):
-                raise _outside(f"{type(config).__name__}.{f.name}", value, low, high, f.metadata["help"])
-    rule = _RULES.get(type(config))
-    if rule is not None:
-        rule(config)
-
-
-def _outside(name: str, value: Any, low: float | None, high: float | None, text: str) -> ConfigError:
-    return ConfigError(
-        f"{name} is {value}",
-        expected=f"a value from {'any' if low is None else low} to {'any' if high is None else high}",
-        remedy=f"{text}: choose a value in that range",
-    )
-
-
-def _check_train(config: TrainConfig) -> None:
-    if config.batch % 2:
-        raise ConfigError(
-            f"TrainConfig.batch is {config.batch}",
-            expected="an even number: losses compare neighbours",
-            remedy=f"choose {config.batch - 1} or {config.batch + 1}",
-        )
-    if not config.stages or len(set(config.stages)) != len(config.stages):
-        raise ConfigError(
-            f"TrainConfig.stages is {list(config.stages)}",
-            expected="at least one stage, and each once",
-            remedy="name what is to be trained: embedding, joint, gan, encoder",
-        )
-
-
-def _check_patch(config: PatchConfig) -> None:
-    if config.min_scale > config.max_scale:
-        raise ConfigError(
-            f"PatchConfig.min_scale is {config.min_scale:g}, max_scale {config.max_scale:g}",
-            expected="min_scale at most max_scale",
-            remedy="lower the first or raise the second",
-        )
-
-
-def _check_model(config: ModelConfig) -> None:
-    encoder = config.encoder
-    if encoder is None:
-        return
-    side = config.resolution >> encoder.downsamplings
-    if config.resolution % (1 << encoder.downsamplings) or side < MIN_ENCODER_PX:
-        raise ConfigError(
-            f"ModelConfig.resolution is {config.resolution}, which the encoder halves "
-            f"{encoder.downsamplings} times",
-            expected=f"a multiple of {1 << encoder.downsamplings}, "
-            f"from {MIN_ENCODER_PX << encoder.downsamplings} up",
-            remedy="choose fewer encoder.downsamplings or another resolution",
-        )
-
-
-def _check_crop(config: CropConfig) -> None:
-    left, top, right, bottom = config.box
-    if right - left < MIN_BOX or bottom - top < MIN_BOX:
-        raise ConfigError(
-            f"CropConfig.box is {list(config.box)}",
-            expected=f"left, top, right, bottom, at least {MIN_BOX:g} apart",
-            remedy="give four numbers from 0 to 1, such as 0.2,0.1,0.8,0.9",
-        )
-
-
-_RULES: dict[type, Callable[[Any], None]] = {
-    TrainConfig: _check_train,
-    CropConfig: _check_crop,
-    PatchConfig: _check_patch,
-    ModelConfig: _check_model,
-}
-"""What must hold between the fields of a class, checked by `check` after the ranges."""
-
-
-def replace(config: T, **changes: Any) -> T:
-    """Return a copy with changes; dotted names (as ``**{"train.batch": 8}``) reach nested configurations.
-
-    Raises:
-        ConfigError: A name is unknown, or a value has the wrong type or is out of its range.
-    """
-    for path, value in changes.items():
-        config = _replace_one(config, path.split("."), value)
-    check(config)
-    return config
-
-
-def _replace_one(config: Any, path: list[str], value: Any) -> Any:
-    name = path[0]
-    hints = typing.get_type_hints(type(config))
-    if name not in hints:
-        raise ConfigError(
-            f"{type(config).__name__} has no field {name}", expected=f"one of {', '.join(hints)}"
-        )
-    if len(path) > 1:
-        inner = getattr(config, name)
-        if inner is None:
-            raise ConfigError(f"{name} is not part of this model", remedy="choose a preset that has it")
-        return dataclasses.replace(config, **{name: _replace_one(inner, path[1:], value)})
-    return dataclasses.replace(
-        config, **{name: _convert(f"{type(config).__name__}.{name}", hints[name], value)}
-    )
-
-
-def _convert(name: str, hint: Any, value: Any) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in arguments:
-            return None
-        return _convert(name, next(a for a in arguments if a is not type(None)), value)
-    if dataclasses.is_dataclass(hint):
-        if isinstance(value, typing.cast(type[Any], hint)):
-            return value
-        if not isinstance(value, Mapping):
-            raise _wrong(name, value, "an object")
-        return from_dict(typing.cast(type[Any], hint), value)
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise _wrong(name, value, "a list")
-        if arguments[-1] is not Ellipsis and len(value) != len(arguments):
-            raise _wrong(name, value, f"a list of {len(arguments)} values")
-        inner = arguments[0]
-        return tuple(_convert(name, inner, item) for item in value)
-    if origin is Literal:
-        # True and 1.0 equal 1, and are none of the values all the same.
-        if not any(type(value) is type(a) and value == a for a in arguments):
-            raise _wrong(name, value, "one of " + ", ".join(map(repr, arguments)))
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise _wrong(name, value, f"a value of type {hint.__name__}")
-    return value
-
-
-def _wrong(name: str, value: Any, expected: str) -> ConfigError:
-    return ConfigError(f"{name} is {value!r}", expected=expected, remedy="correct the value")
