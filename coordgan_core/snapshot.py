@@ -12,7 +12,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -64,8 +64,12 @@ class ModelCard:
     trained_nimg: int = 0
     trained_sec: float = 0.0
     device: str = ""
+    machine: str = ""
+    """What it was trained on, such as the processor and how many of its cores."""
     figures: dict[str, float] = field(default_factory=dict)
     """Measured values by name, such as ``miou``."""
+    measured: str = ""
+    """The command that prints the figures, with the day and the machine of the measurement."""
     licence: str = ""
     research_use: bool = False
     """The training data allow research only."""
@@ -122,7 +126,7 @@ def save_model(
     card: ModelCard,
     *,
     calibration: Mapping[str, Any] | None = None,
-    half: bool = False,
+    half: bool | Collection[str] = False,
 ) -> None:
     """Write a model file atomically.
 
@@ -131,7 +135,8 @@ def save_model(
         model: A `CoordGAN`; its ``config`` and ``state_dict()`` are stored.
         card: The model card.
         calibration: JSON of a `Calibration`.
-        half: Store float16: half the size; `load_model` computes in float32 all the same.
+        half: Store float16, all tensors or those named: half the size; `load_model` computes in float32 all
+            the same.
 
     Raises:
         ModelError: A weight is not finite, or not in float16.
@@ -142,7 +147,8 @@ def save_model(
 
     tensors = {k: v.detach().to("cpu").contiguous().clone() for k, v in model.state_dict().items()}
     if half:
-        tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+        named = tensors if isinstance(half, bool) else half
+        tensors = {k: v.half() if v.is_floating_point() and k in named else v for k, v in tensors.items()}
     _check_finite(tensors, Path(path), "train again from an earlier checkpoint; this one has diverged")
     metadata = {
         KEY_FORMAT: str(FORMAT_VERSION),
