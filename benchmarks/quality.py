@@ -21,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bundled_sets import BARS, protocol_for
 from common import Row, machine, print_json, print_report
 
 from app.commands.catalogue import find_model
@@ -123,7 +124,7 @@ def measure(options: argparse.Namespace) -> Report:
         report["folder"] = folder_report(
             predictor,
             options.data,
-            protocol=options.protocol,
+            protocol=options.protocol or protocol_for(options.data.name),
             limit=options.limit,
             layout=options.layout,
             calibration=calibration,
@@ -242,14 +243,11 @@ def _synthetic_rows(synthetic: Report) -> Iterator[Row]:
     yield Row("  calibration error", f"{labels['ece']:.3f}")
 
 
-_FOLDER_BARS = {"faces-tight": ("0.52", "0.62"), "xrays": ("best flow", "0.80")}
-
-
 def _folder_rows(folder: Report) -> Iterator[Row]:
     name = folder["name"]
     ways = {way: found for way, found in folder.items() if way != "name"}
     for i, (way, found) in enumerate(ways.items()):
-        bar = _FOLDER_BARS.get(name, ("", "")) if i == 0 else ("", "")
+        bar = tuple(f"{value:.2f}" for value in BARS[name]) if i == 0 and name in BARS else ("", "")
         figures = f"{found['miou']:.3f} ({found['foreground_iou']:.3f})"
         yield Row(f"{name}: mean IoU (foreground), {way}", figures, *bar)
         if i == 0:

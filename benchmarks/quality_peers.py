@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bundled_sets import BARS, model_for, protocol_for
 from peers.carriers import PEERS, ModelCarrier, PeerOptions
-from peers.runs import MODEL, Figures, Maker, Skipped, Step, compare
+from peers.runs import MODEL, UNALIGNED, Figures, Maker, Skipped, Step, compare
 from quality_runs import load
 from rich.console import Console
 from rich.table import Table
@@ -17,19 +18,8 @@ from rich.table import Table
 from coordgan_core.data.datasets import names_a_side
 from coordgan_core.errors import ConfigError, DataError
 from coordgan_core.evaluation import Protocol
+from coordgan_core.propagator import PropagationOptions
 from resources import bundled_models
-
-MODELS = {"faces-tight": "faces", "faces-wide": "faces"}
-"""Name of the bundled model for a folder, where it is not that of the folder."""
-FOLDER_PROTOCOLS = {"faces-tight": "celebamask-7", "faces-wide": "celebamask-7"}
-BARS = {
-    "faces-tight": (0.62, 0.74),
-    "faces-wide": (0.62, 0.74),
-    "xrays": (0.78, 0.88),
-    "cars": (0.32, 0.50),
-    "cats": (0.60, 0.75),
-}
-"""Bar and aim of the ordinary mean IoU, one reference."""
 
 Report = dict[str, Any]
 Loaded = tuple[Any, Any]
@@ -64,7 +54,7 @@ def chosen_peers(text: str) -> tuple[str, ...]:
 
 def bundled_for(folder: Path) -> str | None:
     """Return the name of the bundled model for a folder of `../shared/data`, None if there is none."""
-    name = MODELS.get(folder.name, folder.name)
+    name = model_for(folder.name)
     return name if name in [path.stem for path in bundled_models()] else None
 
 
@@ -83,7 +73,7 @@ def measure_peers(
         ConfigError: There is no such peer.
     """
     names = chosen_peers(options.peers or "all")
-    protocol = options.protocol or FOLDER_PROTOCOLS.get(folder.name, "")
+    protocol = options.protocol or protocol_for(folder.name)
     references, queries, rules = load(folder, protocol=protocol, limit=options.limit, layout=options.layout)
     if not queries:
         raise DataError(f"{folder} has no queries", expected="labelled images that are not references")
@@ -96,15 +86,25 @@ def measure_peers(
         mirror=not any(names_a_side(name) for name in rules.class_names),
         dinov2=options.dinov2,
     )
-    maker: Maker | None = None
-    if model is not None:
-        predictor, calibration = model
-
-        def maker(reference: Any) -> ModelCarrier:
-            return ModelCarrier(predictor, reference, rules.size, calibration)
-
     yield rules
-    yield from compare(names, references, queries, rules, own, model=maker, slow_queries=options.queries)
+    yield from compare(
+        names,
+        references,
+        queries,
+        rules,
+        own,
+        model=_maker(model, rules.size, PropagationOptions()),
+        unaligned=_maker(model, rules.size, PropagationOptions(align=None)),
+        slow_queries=options.queries,
+    )
+
+
+def _maker(model: Loaded | None, size: int, options: PropagationOptions) -> Maker | None:
+    """Return what prepares a model with its references, None without a model."""
+    if model is None:
+        return None
+    predictor, calibration = model
+    return lambda references: ModelCarrier(predictor, references, size, calibration, options)
 
 
 def collect(
@@ -132,7 +132,7 @@ def collect(
     name = options.data.name
     return {
         "name": name,
-        "protocol": options.protocol or FOLDER_PROTOCOLS.get(name, ""),
+        "protocol": options.protocol or protocol_for(name),
         "size": size,
         "model": model,
         "unet_seconds": options.peer_seconds,
@@ -144,12 +144,17 @@ def collect(
 def lead(ways: Sequence[Report]) -> tuple[str, float] | None:
     """Return the strongest peer and how far the model is ahead of it, by mean IoU on that peer's queries."""
     peers = [way for way in ways if not way["way"].startswith(MODEL)]
-    models = {way["queries"]: way["miou"] for way in ways if way["way"].startswith(MODEL)}
+    models = {way["queries"]: way["miou"] for way in ways if way["way"] in (MODEL, _few(way))}
     if not peers or not models:
         return None
     leads = [(models[peer["queries"]] - peer["miou"], peer["way"]) for peer in peers]
     ahead, best = min(leads)
     return best, ahead
+
+
+def _few(way: Report) -> str:
+    """Return the name of the model's row on the queries of slow peers."""
+    return f"{MODEL}, {way['queries']} queries"
 
 
 def print_peers(report: Report) -> None:
@@ -192,6 +197,7 @@ def _notes(report: Report) -> Iterator[str]:
         yield f"The U-Net had {report['unet_seconds']:g} s of processor time for each reference."
     if report["model"]:
         yield "Preparation of the model is its atlas; its training is in its card."
+        yield f"`{UNALIGNED}` is what its maps are worth without the short optical flow behind them."
     else:
         yield "No model: pass --model, or bundle one of this category."
     for way, reason in report["skipped"].items():

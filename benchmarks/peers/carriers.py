@@ -17,7 +17,7 @@ from coordgan_core.flow import PEERS as FLOWS
 from coordgan_core.flow import Image, Peer
 from coordgan_core.labels import LabelMap, resize_labels
 from coordgan_core.predictor import Predictor
-from coordgan_core.propagator import Propagator, Reference
+from coordgan_core.propagator import PropagationOptions, Propagator, Reference
 
 REGISTRATIONS = ("demons", "demons-gradient", "bspline", "bspline-gradient")
 SLOW = (*REGISTRATIONS, "unet", "dinov2")
@@ -56,10 +56,15 @@ class ModelCarrier:
     """Propagation with a CoordGAN, as `evaluation.evaluate` measures it."""
 
     def __init__(
-        self, predictor: Predictor, reference: LabelledImage, size: int, calibration: Calibration | None
+        self,
+        predictor: Predictor,
+        references: Sequence[LabelledImage],
+        size: int,
+        calibration: Calibration | None,
+        options: PropagationOptions,
     ) -> None:
-        own = Reference(reference.image, reference.labels, name=reference.name)
-        self._propagator = Propagator(predictor, [own], calibration=calibration)
+        own = [Reference(one.image, one.labels, name=one.name) for one in references]
+        self._propagator = Propagator(predictor, own, options=options, calibration=calibration)
         self._batch = predictor.batch
         self._size = size
 

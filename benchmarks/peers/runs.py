@@ -13,8 +13,10 @@ from coordgan_core.labels import LabelMap, resize_labels
 from coordgan_core.metrics import Confusion
 from peers.carriers import SLOW, Carrier, PeerOptions, obstacle, prepare
 
-Maker = Callable[[LabelledImage], Carrier]
+Maker = Callable[[Sequence[LabelledImage]], Carrier]
+"""Prepares a way with its references: one, or several that are fused."""
 MODEL = "model"
+UNALIGNED = f"{MODEL}, not aligned"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Figures:
     """What one way of carrying labels reached; ratios are means over the references.
 
     Times are of the wall clock and, in ``cpu``, of all processors together, which tells what was its own
-    where others use them too. Preparation is for one reference; a model's training is not part of it.
+    where others use them too. Preparation is for one reference, or for all that are fused; a model's training
+    is not part of it.
     """
 
     way: str
@@ -61,6 +64,16 @@ def spread(queries: Sequence[LabelledImage], count: int) -> list[LabelledImage]:
     return [queries[i * len(queries) // count] for i in range(count)]
 
 
+@dataclass(frozen=True)
+class _Run:
+    """One row of the table; each group of references is carried on its own."""
+
+    way: str
+    maker: Maker
+    queries: Sequence[LabelledImage]
+    groups: Sequence[Sequence[LabelledImage]]
+
+
 def compare(
     peers: Sequence[str],
     references: Sequence[LabelledImage],
@@ -69,38 +82,59 @@ def compare(
     options: PeerOptions,
     *,
     model: Maker | None = None,
+    unaligned: Maker | None = None,
     slow_queries: int = 0,
 ) -> Iterator[Step | Skipped | Figures]:
     """Measure the model and peers on the same references and queries.
 
     Slow peers see ``slow_queries`` of the queries (0: all); if those are fewer, the model is measured on them
-    as well, as the row ``model, N queries``.
+    as well, as the row ``model, N queries``. With several references the row ``model, N fused`` follows.
+
+    Args:
+        peers: Names of peers.
+        references: Each is carried alone.
+        queries: They receive labels.
+        protocol: Classes and size.
+        options: How peers are prepared.
+        model: The model as it is used.
+        unaligned: The model without residual alignment: what its maps are worth alone.
+        slow_queries: How many queries slow peers see.
     """
     few = spread(queries, slow_queries)
-    runs: list[tuple[str, Maker, list[LabelledImage]]] = []
-    if model is not None:
-        runs.append((MODEL, model, list(queries)))
+    alone = [[reference] for reference in references]
+    usable: list[str] = []
     for name in peers:
         reason = obstacle(name, options)
-        if reason is not None:
+        if reason is None:
+            usable.append(name)
+        else:
             yield Skipped(name, reason)
-            continue
-        runs.append((name, _maker(name, options), few if name in SLOW else list(queries)))
-    slow = [name for name, _, _ in runs if name in SLOW]
-    if model is not None and slow and len(few) < len(queries):
-        runs.insert(1, (f"{MODEL}, {len(few)} queries", model, few))
-    done = 0
-    for way, maker, seen in runs:
-        tally = _Tally(way, protocol)
-        for reference in references:
-            tally.measure(maker, reference, seen)
+    runs: list[_Run] = []
+    if model is not None:
+        runs.append(_Run(MODEL, model, queries, alone))
+        if len(few) < len(queries) and any(name in SLOW for name in usable):
+            runs.append(_Run(f"{MODEL}, {len(few)} queries", model, few, alone))
+        if len(references) > 1:
+            runs.append(_Run(f"{MODEL}, {len(references)} fused", model, queries, [references]))
+    if unaligned is not None:
+        runs.append(_Run(UNALIGNED, unaligned, queries, alone))
+    runs += [_Run(name, _maker(name, options), few if name in SLOW else queries, alone) for name in usable]
+    yield from _measured(runs, protocol)
+
+
+def _measured(runs: Sequence[_Run], protocol: Protocol) -> Iterator[Step | Figures]:
+    done, total = 0, sum(len(run.groups) for run in runs)
+    for run in runs:
+        tally = _Tally(run.way, protocol)
+        for group in run.groups:
+            tally.measure(run.maker, group, run.queries)
             done += 1
-            yield Step(f"{way} from {reference.name}", done, len(runs) * len(references))
-        yield tally.figures(len(seen))
+            yield Step(f"{run.way} from {', '.join(one.name for one in group)}", done, total)
+        yield tally.figures(len(run.queries), references=sum(len(group) for group in run.groups))
 
 
 def _maker(name: str, options: PeerOptions) -> Maker:
-    return lambda reference: prepare(name, reference, options)
+    return lambda references: prepare(name, references[0], options)
 
 
 class _Clock:
@@ -127,10 +161,12 @@ class _Tally:
         self._preparing = np.zeros(2)
         self._carrying = np.zeros(2)
 
-    def measure(self, maker: Maker, reference: LabelledImage, queries: Sequence[LabelledImage]) -> None:
-        """Prepare with a reference and carry its labels to the queries."""
+    def measure(
+        self, maker: Maker, references: Sequence[LabelledImage], queries: Sequence[LabelledImage]
+    ) -> None:
+        """Prepare with references and carry their labels to the queries."""
         clock = _Clock()
-        carrier = maker(reference)
+        carrier = maker(references)
         self._preparing += clock.read()
         clock = _Clock()
         found: list[LabelMap] = list(carrier.carry([query.image for query in queries]))
@@ -141,8 +177,8 @@ class _Tally:
             confusion.add(labels, resize_labels(query.labels, size, size))
         self._confusions.append(confusion)
 
-    def figures(self, queries: int) -> Figures:
-        """Return the means."""
+    def figures(self, queries: int, *, references: int) -> Figures:
+        """Return the means over the groups of references."""
         count = len(self._confusions)
         ious = np.array([confusion.iou() for confusion in self._confusions])
         names = self._protocol.class_names
@@ -157,7 +193,7 @@ class _Tally:
                 for k, name in enumerate(names)
                 if not np.isnan(ious[:, k]).all()
             },
-            references=count,
+            references=references,
             queries=queries,
             seconds_per_image=float(image[0]),
             cpu_per_image=float(image[1]),

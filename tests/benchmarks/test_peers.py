@@ -147,12 +147,13 @@ def test_slow_peers_see_fewer_queries_and_the_table_says_so(script, monkeypatch)
     assert {way: one.queries for way, one in figures.items()} == {
         "model": 4,
         "model, 2 queries": 2,
+        "model, 2 fused": 4,
         "copy": 4,
         "dis": 2,
     }
     assert figures["model"].miou == 1.0
     assert 0 < figures["copy"].miou < 1.0
-    assert figures["copy"].references == 2
+    assert figures["copy"].references == figures["model, 2 fused"].references == 2
     assert all(f.seconds_per_image > 0 and f.seconds_of_preparation > 0 for f in figures.values())
     assert [(e.way, "--dinov2" in e.reason) for e in events if isinstance(e, runs.Skipped)] == [
         ("dinov2", True)

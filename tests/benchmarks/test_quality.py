@@ -48,7 +48,7 @@ def test_rows_carry_the_bar_of_their_folder(script):
         script("quality").rows({"folder": {"name": "faces-tight", "one reference": found, "fused": found}})
     )
     assert [(r.measured, r.bar, r.aim) for r in rows] == [
-        ("0.500 (0.400)", "0.52", "0.62"),
+        ("0.500 (0.400)", "0.62", "0.74"),
         ("0.300 (0.200)", "", ""),
         ("0.100", "0.08", "0.03"),
         ("0.500 (0.400)", "", ""),
@@ -152,7 +152,14 @@ def test_a_model_and_its_lead_over_the_strongest_peer_are_in_the_same_table(scri
     report = json.loads(capsys.readouterr().out)["peers"]
     ways = {way["way"]: way for way in report["ways"]}
     assert report["model"] == "sample"  # the bundled model of that name
-    assert list(ways) == ["model", "model, 1 queries", "copy", "demons-gradient"]
+    assert list(ways) == [
+        "model",
+        "model, 1 queries",
+        "model, not aligned",
+        "copy",
+        "demons-gradient",
+    ]
+    assert ways["model, not aligned"]["miou"] != ways["model"]["miou"]
     assert ways["model"]["miou"] > ways["copy"]["miou"] + 0.1
     best, ahead = script("quality_peers").lead(report["ways"])
     leads = {
@@ -165,6 +172,37 @@ def test_a_model_and_its_lead_over_the_strongest_peer_are_in_the_same_table(scri
     table = capsys.readouterr().out
     assert "on 1 queries" in table
     assert "ahead of the best peer" in table
+
+
+def test_each_folder_of_the_benchmark_finds_its_bundled_model_and_protocol(script, monkeypatch, tmp_path):
+    peers, sets = script("quality_peers"), script("bundled_sets")
+    shipped = [tmp_path / f"{name}.safetensors" for name in sets.SETS]
+    monkeypatch.setattr(peers, "bundled_models", lambda: shipped)
+    found = {name: (peers.bundled_for(tmp_path / name), sets.protocol_for(name)) for name in sets.BARS}
+    assert found == {
+        "faces-tight": ("faces", "celebamask-7"),
+        "faces-wide": ("faces", "celebamask-7"),
+        "xrays": ("xrays", ""),
+        "cars": ("cars", ""),
+        "cats": ("cats", ""),
+    }
+    assert peers.bundled_for(tmp_path / "dogs") is None
+    monkeypatch.setattr(peers, "bundled_models", list)
+    assert peers.bundled_for(tmp_path / "cats") is None, "it may not ship yet"
+
+
+def test_a_model_is_measured_without_alignment_and_with_all_references_fused(script, tmp_path, capsys):
+    data = script("quality_runs").labelled_sample(tmp_path / "sample", images=4)
+    stems = sorted(path.stem for path in (data / "images").iterdir())
+    (data / "references.txt").write_text("\n".join(stems[:2]))
+    assert script("quality").main(["--data", str(data), "--peers", "copy", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)["peers"]
+    ways = {way["way"]: way for way in report["ways"]}
+    assert list(ways) == ["model", "model, 2 fused", "model, not aligned", "copy"]
+    assert {way["references"] for way in report["ways"]} == {2}
+    assert len({round(way["miou"], 6) for way in report["ways"]}) == 4, "four ways, four results"
+    best, ahead = script("quality_peers").lead(report["ways"])
+    assert (best, ahead) == ("copy", pytest.approx(ways["model"]["miou"] - ways["copy"]["miou"]))
 
 
 def test_unknown_peers_are_told_before_anything_is_measured(script, tmp_path, capsys):
