@@ -2,8 +2,8 @@
 
 The defaults are the published values of `paper-128` (``docs/method.md``); every way in which another preset
 (`coordgan_core.presets`) departs from them is a field here. What works on all of them (`from_dict`,
-`to_dict`, `check`, `replace`) comes from `coordgan_core.config_fields`. Standard library only, so that forms and command
-lines can be built without loading PyTorch.
+`to_dict`, `check`, `replace`) comes from `coordgan_core.config_fields`. Standard library only, so that forms
+and command lines can be built without loading PyTorch.
 """
 
 from __future__ import annotations
