@@ -286,6 +286,7 @@ def age(folder: Path) -> dict[str, Any]:
         project.database.close()  # without writing the strokes into the label file
         project._lock.release()
     connection = sqlite3.connect(folder / DATABASE)
+    connection.execute("DROP INDEX batch_items_by_batch")
     connection.execute("ALTER TABLE batches DROP COLUMN exchanging")
     connection.execute("ALTER TABLE batch_items DROP COLUMN undone")
     connection.execute("CREATE TABLE ballast AS SELECT randomblob(100000) AS x FROM images")

@@ -23,6 +23,7 @@ from PIL import Image
 from app.domain.formats import FORMATS, export, import_labels, import_report
 from app.domain.label_map import paint, rectangle_region
 from app.domain.project import DATABASE, Commit, Project, Result
+from app.domain.storage.schema import MIGRATIONS
 from coordgan_core.data.images import image_size, list_images, read_image, read_reduced
 from coordgan_core.errors import CoordError, ImageError
 from coordgan_core.labels import read_confidence, read_label_map
@@ -221,7 +222,7 @@ def _spoil_rows(file: Path, chance: random.Random) -> None:
         if chance.random() < 0.1:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("CREATE TRIGGER t AFTER UPDATE ON images BEGIN DELETE FROM images; END")
-        connection.execute(f"PRAGMA user_version={chance.choice([2] * 8 + [0, 1, 3, 99])}")
+        connection.execute(f"PRAGMA user_version={chance.choice([len(MIGRATIONS)] * 8 + [0, 1, 2, 99])}")
         connection.commit()
 
 

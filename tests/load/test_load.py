@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.domain.project import Project
+from coordgan_core.data.images import read_image
 from tests.load import work
 
 
 def test_many_images_are_listed_filtered_propagated_and_exported_in_bounded_memory(tmp_path: Path) -> None:
     found = work.many_images(tmp_path, 200)
     assert found["memory_mb"] < 120
+    assert found["open_cpu_s"] < 2.0
+
+
+def test_tiny_images_are_all_different_and_can_be_read(tmp_path: Path) -> None:
+    work.write_tiny(tmp_path / "images", 300)
+    found = sorted((tmp_path / "images").iterdir())
+    assert len({path.read_bytes() for path in found}) == 300
+    assert read_image(found[7]).shape == (16, 24, 3)
+
+
+def test_the_history_is_counted_without_reading_the_label_maps_in_it(tmp_path: Path) -> None:
+    """Opening asks for it, and so does the window: with large batches that took a second."""
+    asked: list[str] = []
+    with Project.create(tmp_path) as project:
+        read = project.database.read
+        project.batches._db.read = lambda sql, values=(): (asked.append(sql), read(sql, values))[1]  # type: ignore[method-assign]
+        project.runs()
+        plans = [str(row[3]) for row in read(f"EXPLAIN QUERY PLAN {asked[0]}", (200,))]
+    assert any("COVERING INDEX batch_items_by_batch" in plan for plan in plans), plans
 
 
 def test_two_hundred_classes_come_back(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
+import json
 import random
+import subprocess
+import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,71 +22,114 @@ from app.domain.project import Commit, Project, Result, Sort
 from app.domain.status import Status
 from app.domain.undo import UndoStack
 from coordgan_core.labels import read_label_map
+from tests.load.memory import memory_mb, peak_mb
 
 Figures = dict[str, float]
 _BATCH = 64
+_WORDS = ("", "image99", "status:propagated", "score:<0.3", "label:nose -label:eye", "name:*7.png")
 
 
-def memory_mb() -> float:
-    """Return the megabytes that this process holds now."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) / 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def write_tiny(folder: Path, count: int) -> None:
+    """Write ``count`` PNG images of 24 x 16 pixels, each of colours of its own."""
+    folder.mkdir(parents=True)
+    header = b"IHDR" + (24).to_bytes(4, "big") + (16).to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    for number in range(count):
+        colours = number.to_bytes(3, "big") + bytes([90, 120, 30]) * 23
+        chunks = (header, b"IDAT" + zlib.compress((b"\0" + colours) * 16, 1), b"IEND")
+        packed = (
+            (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+            for chunk in chunks
+        )
+        (folder / f"image{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
 
 
 def many_images(folder: Path, count: int) -> Figures:
-    """Open, filter, propagate (by a stub of a model) and export ``count`` images."""
+    """Open, filter, propagate (by a stub of a model) and export ``count`` images, in processor time."""
     images = folder / "images"
-    images.mkdir(parents=True)
-    Image.new("RGB", (24, 16), (90, 120, 30)).save(folder / "one.png")
-    for number in range(count):
-        os.link(folder / "one.png", images / f"image{number}.png")
-    before = memory_mb()
+    write_tiny(images, count)
+    before, clock = memory_mb(), time.process_time
     with Project.create(images, folder / "project") as project:
-        began = time.perf_counter()
+        began = clock()
         steps = project.scan()
         next(steps)
-        first = time.perf_counter() - began
+        found: Figures = {"first_list_cpu_s": clock() - began}
         list(steps)
-        opened = time.perf_counter()
-        found: Figures = {"first_list_s": first, "scan_s": opened - began}
+        found["scan_cpu_s"] = clock() - began
         list(project.change_classes(ImportClasses(("nose", "eye"))))
         ids = [int(i) for i in project.ids()]
         assert len(ids) == count
-        slowest = 0.0
+        began = clock()
         batch = project.batches.begin("propagation", "Propagate")
         for start in range(0, count, _BATCH):
             part = ids[start : start + _BATCH]
             taken = project.batches.write_results(batch, [(i, stub_of_a_model(i)) for i in part])
             assert all(each is True for each in taken)
         project.batches.finish(batch)
-        found["propagate_s"] = time.perf_counter() - opened
-        for text in (
-            "",
-            "image99",
-            "status:propagated",
-            "score:<0.3",
-            "label:nose -label:eye",
-            "name:*7.png",
-        ):
-            for sort in Sort:
-                began = time.perf_counter()
-                project.ids(text, sort)
-                slowest = max(slowest, time.perf_counter() - began)
-        found["slowest_filter_s"] = slowest
+        found["propagate_cpu_s"] = clock() - began
+        found["slowest_filter_cpu_s"] = _slowest_filter(project)
         assert len(project.ids("status:propagated")) == count
-        began = time.perf_counter()
+        began = clock()
         written = sum(not event.error for event in export(project, ids, "index-png", folder / "out"))
         assert written == count
-        found["export_s"] = time.perf_counter() - began
+        found["export_cpu_s"] = clock() - began
         for image in random.Random(0).sample(ids, 20):
             assert np.array_equal(project.labels(image), stub_of_a_model(image).labels)
-        found["memory_mb"] = memory_mb() - before
+    found["memory_mb"], found["peak_mb"] = memory_mb() - before, peak_mb() - before
+    return found | _opened_again(folder / "project", count)
+
+
+def _slowest_filter(project: Project) -> float:
+    slowest = 0.0
+    for text in _WORDS:
+        for sort in Sort:
+            began = time.process_time()
+            project.ids(text, sort)
+            slowest = max(slowest, time.process_time() - began)
+    return slowest
+
+
+def _opened_again(folder: Path, count: int) -> Figures:
+    """Open the project as a window does: lock, check of the database, list, counts, first rows; then scan."""
+    clock = time.process_time
+    began = clock()
+    with Project.open(folder) as project:
+        ids = project.ids()
+        assert len(ids) == count
+        assert sum(project.counts().values()) == count
+        assert len(project.rows(ids[:200])) == min(200, count)
+        opened = clock()
+        *_, last = project.scan()
+        assert (last.found, last.added, last.changed, last.vanished) == (count, 0, 0, 0)
+        return {"open_cpu_s": opened - began, "scan_again_cpu_s": clock() - opened}
+
+
+def in_the_window(load: str, project: Path, seconds: float = 0.0) -> Figures:
+    """Run a load of `tests.load.window` in a process of its own, with a project that is there."""
+    command = [sys.executable, "-m", "tests.load.window", load, str(project), "--seconds", str(seconds)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr[-4000:])
+    found: Figures = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def soak_project(folder: Path, count: int = 24) -> Path:
+    """Make a project of drawn images with four classes and one reference, and return its folder."""
+    images = folder / "images"
+    images.mkdir(parents=True)
+    chance = np.random.default_rng(0)
+    for number in range(count):
+        small = chance.integers(0, 255, (12, 16, 3), dtype=np.uint8)
+        Image.fromarray(small).resize((320, 240)).save(images / f"image{number}.png")
+    with Project.create(images, folder / "project") as project:
+        list(project.scan())
+        list(project.change_classes(ImportClasses(("nose", "eye", "mouth", "ear"))))
+        first = int(project.ids()[0])
+        labels = np.repeat(np.arange(240, dtype=np.uint8)[:, None] // 60, 320, 1) + np.uint8(1)
+        project.batches.write_labels(project.batches.begin("import", "Import labels"), first, labels)
+        project.set_status([first], Status.REFERENCE)
+        return project.folder
 
 
 def stub_of_a_model(image: int) -> Result:
