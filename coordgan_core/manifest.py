@@ -156,7 +156,7 @@ class Manifest:
 def _content(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) and value.get("format") == FORMAT else {}
 

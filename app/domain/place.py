@@ -37,7 +37,7 @@ def images_of(place: Path) -> Path:
     try:
         content: Any = json.loads(plain_file(place / "project.json").read_text(encoding="utf-8"))
         images = Path(os.path.normpath(place / str(content["images"])))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{place / 'project.json'} is damaged ({error})",
             expected="a project file that names its images folder",

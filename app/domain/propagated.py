@@ -63,7 +63,7 @@ class PropagatedFolder:
         try:
             about = json.loads(path.read_text(encoding="utf-8"))
             manifest = Manifest(folder, str(about["key"]), about)
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(f"{path} is damaged ({error})", remedy="propagate again") from error
         manifest.load()
         return cls(folder, about, dict(manifest.images), manifest)
@@ -125,13 +125,24 @@ def _take(
                 outcomes[image] = project.batches.write_labels(batch, image, labels)
                 continue
             confidence = read_confidence(source.confidence(name))
-            score = source.images[name].get("score")
+            if confidence.shape != labels.shape:
+                raise LabelError(
+                    f"the confidence of {name} has {confidence.shape[1]} x {confidence.shape[0]} pixels, "
+                    f"its label map {labels.shape[1]} x {labels.shape[0]}",
+                    remedy="propagate the folder again",
+                )
+            score = _score(source.images[name].get("score"))
             results.append((image, Result(labels, confidence, score, _scores(labels, confidence))))
         except CoordError as error:
             outcomes[image] = error
     written = project.batches.write_results(batch, results)
     outcomes |= {image: taken for (image, _), taken in zip(results, written, strict=True)}
     return [outcomes[image] for _, image in part]
+
+
+def _score(value: object) -> float | None:
+    """Return the confidence that a manifest tells, None where it tells none: it may come from anywhere."""
+    return float(value) if isinstance(value, int | float) and 0.0 <= value <= 1.0 else None
 
 
 def _scores(labels: npt.NDArray[np.uint8], confidence: npt.NDArray[np.float32]) -> dict[int, float]:

@@ -94,7 +94,7 @@ class RunReader:
         for line in lines:
             try:
                 value = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # cut by a kill
             if isinstance(value, dict):
                 self._take(value)

@@ -98,7 +98,7 @@ def load_celebamask(root: Path, *, protocol: Protocol | None = PROTOCOLS["celeba
         items = [
             LabelledImage(name, files[name], PartMasks(_in_order(found[int(name)], order)), fit=True)
             for name in sorted(files)
-            if name.isdigit() and int(name) in found
+            if name.isdecimal() and int(name) in found
         ]
     elif index_maps is not None:
         table = tuple(protocol.lut.tolist()) if protocol else None

@@ -120,7 +120,7 @@ def _is_whole(path: Path) -> bool:
     try:
         seal = json.loads(path.with_suffix(".json").read_text())
         return bool(path.stat().st_size == seal["bytes"] and fingerprint(path) == seal["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

@@ -257,7 +257,7 @@ class RunFolder:
         path = self.path / "request"
         try:
             what = json.loads(path.read_text())
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
         path.unlink(missing_ok=True)
         return what if what in get_args(Request) else None

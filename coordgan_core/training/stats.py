@@ -82,7 +82,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         for line in stream:
             try:
                 value = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(value, dict):
                 yield value

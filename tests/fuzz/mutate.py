@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +112,23 @@ def spoiled_value(value: Any, chance: random.Random) -> Any:
     return nasty(chance)
 
 
+def dumped(value: Any) -> str:
+    """Return JSON of a value that may be nested deeper than this end could read it again."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        return json.dumps(value)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 def spoiled_json(content: bytes, chance: random.Random) -> bytes:
     """Return a JSON file whose structure is spoilt; of other bytes, spoilt bytes."""
     try:
         value = json.loads(content)
         for _ in range(chance.choice([1, 1, 2, 5])):
             value = spoiled_value(value, chance)
-        return json.dumps(value).encode()
+        return dumped(value).encode()
     except (ValueError, RecursionError):
         return spoiled_bytes(content, chance)
 

@@ -43,6 +43,11 @@ def no_extras() -> Extras:
     return {}
 
 
+def whole_text(text: str) -> str:
+    """Return ``text`` with halves of characters replaced: neither a database nor a file takes them."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 @dataclass(frozen=True)
 class ExportItem:
     """One image to export.
@@ -132,6 +137,10 @@ class ImportItem:
     image: str = ""
     extras: Callable[[], Extras] = no_extras
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", whole_text(self.key))
+        object.__setattr__(self, "image", whole_text(self.image))
+
 
 @dataclass(frozen=True)
 class Source:
@@ -150,6 +159,9 @@ class Source:
     warnings: tuple[str, ...] = ()
     colors: Mapping[int, Color] = field(default_factory=dict)
     void: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", {i: whole_text(name) for i, name in self.names.items()})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import numpy as np
 
 from app.domain.classes import ClassTable
 from app.domain.edits import LabelMap
+from app.domain.formats import json_files
 from app.domain.formats.base import (
     CLASSES_FILE,
     NO_IMAGES,
@@ -150,10 +151,7 @@ def _key(name: str, ending: str) -> str:
 
 
 def _own_classes(tree: Tree, name: str) -> dict[int, str]:
-    try:
-        return {c.id: c.name for c in LabelClasses.from_json(json.loads(tree.text(name))).classes}
-    except ValueError as error:
-        raise unreadable(name, error) from error
+    return {c.id: c.name for c in LabelClasses.from_json(json_files.parsed(tree.text(name), name)).classes}
 
 
 def _add_drawn(tree: Tree, names: Iterable[str], numbers: dict[str, int]) -> None:
@@ -168,12 +166,13 @@ def _add_drawn(tree: Tree, names: Iterable[str], numbers: dict[str, int]) -> Non
 
 
 def _objects(tree: Tree, name: str) -> tuple[tuple[int, int], list[tuple[str, Any]]]:
-    try:
-        data = json.loads(tree.text(name))
-        shape = (int(data["imgHeight"]), int(data["imgWidth"]))
-        found = [(str(o["label"]), o["polygon"]) for o in data["objects"] if not o.get("deleted")]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise unreadable(name, f"its {error} is missing or malformed") from error
+    data = json_files.parsed(tree.text(name), name)
+    shape = json_files.image_shape(data, "imgWidth", "imgHeight", name)
+    found = []
+    for each in json_files.member(data, "objects", list, name):
+        label = json_files.member(each, "label", str, name)
+        if not each.get("deleted"):
+            found.append((label, json_files.member(each, "polygon", list, name)))
     return shape, found
 
 
@@ -190,7 +189,7 @@ def _draw(tree: Tree, name: str, numbers: dict[str, int]) -> LabelMap:
     for label, polygon in objects:
         try:
             mask = fill_centred(polygon, shape)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise unreadable(name, error) from error
         labels[mask] = numbers.get(label, 0)
     return labels

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from app.domain.classes import ClassTable, LabelClass
 from app.domain.edits import LabelMap
+from app.domain.formats import json_files
 from app.domain.formats.base import (
     CLASSES_FILE,
     NO_IMAGES,
@@ -123,14 +124,8 @@ def read_map(tree: Tree, name: str) -> list[LabelClass]:
     kind = PurePosixPath(name).name
     text = tree.text(name)
     if kind == CLASSES_FILE:
-        import json
-
-        try:
-            classes = [
-                LabelClass(c.id, c.name, c.color) for c in LabelClasses.from_json(json.loads(text)).classes
-            ]
-        except ValueError as error:
-            raise unreadable(name, error) from error
+        known = LabelClasses.from_json(json_files.parsed(text, name))
+        classes = [LabelClass(c.id, c.name, c.color) for c in known.classes]
     else:
         reader = {"labelmap.txt": read_label_map_text, "label_colors.txt": read_label_colors}.get(kind, _csv)
         classes = numbered(reader(text, name), name)
@@ -189,7 +184,7 @@ def read_label_colors(text: str, name: str) -> list[tuple[str, Color]]:
     pairs: list[tuple[str, Color]] = []
     for number, line in enumerate(text.splitlines(), 1):
         fields = line.split(maxsplit=3)
-        if len(fields) == 4 and fields[0].isdigit():
+        if len(fields) == 4 and fields[0].isdecimal():
             pairs.append((fields[3].strip(), _color(fields[:3], f"{name}, line {number}")))
         elif line.strip():
             pairs.append((line.strip(), to_color(voc_palette()[len(pairs) % 256])))
@@ -197,7 +192,10 @@ def read_label_colors(text: str, name: str) -> list[tuple[str, Color]]:
 
 
 def _csv(text: str, name: str) -> list[tuple[str, Color]]:
-    rows = list(csv.reader(io.StringIO(text)))[1:]
+    try:
+        rows = list(csv.reader(io.StringIO(text)))[1:]
+    except csv.Error as error:
+        raise unreadable(name, error) from error
     return [(row[0].strip(), _color(row[1:4], f"{name}, line {i}")) for i, row in enumerate(rows, 2) if row]
 
 

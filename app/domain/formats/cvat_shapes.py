@@ -12,9 +12,10 @@ import numpy.typing as npt
 from app.domain.edits import LabelMap
 from app.domain.formats.polygons import Mask, fill
 from app.domain.formats.sources import unreadable
+from coordgan_core.data.images import MAX_PIXELS
 
+_LARGEST_COORDINATE = 1e9
 SHAPES = frozenset({"mask", "polygon", "box", "ellipse"})
-MAX_PIXELS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def paint_shapes(shapes: Iterable[Shape], shape: tuple[int, int], name: str) -> 
     Raises:
         LabelError: A shape is malformed.
     """
-    if not 0 < shape[0] * shape[1] <= MAX_PIXELS:
+    if min(shape) < 1 or shape[0] * shape[1] > MAX_PIXELS:
         raise unreadable(name, f"a size of {shape[1]} x {shape[0]} pixels")
     labels = np.zeros(shape, np.uint8)
     try:
@@ -78,7 +79,8 @@ def runs_mask(runs: list[int], height: int, width: int) -> Mask:
         ValueError: A run is negative, or there are more pixels than the box has.
     """
     lengths: npt.NDArray[np.int64] = np.array(runs, np.int64)
-    if (lengths < 0).any() or lengths.sum() > height * width:
+    # each by itself first: the sum of numbers that large would wrap around
+    if ((lengths < 0) | (lengths > height * width)).any() or lengths.sum() > height * width:
         raise ValueError(f"runs that do not fit {width} x {height} pixels")
     values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     mask = np.zeros(height * width, bool)
@@ -100,9 +102,10 @@ def _corners(shape: Shape) -> npt.NDArray[np.float64]:
         cx, cy, rx, ry = (float(known[k]) for k in ("cx", "cy", "rx", "ry"))
         angles = np.linspace(0, 2 * np.pi, 181)[:-1]
         corners = np.stack([cx + rx * np.cos(angles), cy + ry * np.sin(angles)], axis=1)
-    if not np.isfinite(corners).all():
-        raise ValueError("corners that are no numbers")
-    return _turned(corners, math.radians(float(known.get("rotation", "0") or 0)))
+    angle = math.radians(float(known.get("rotation", "0") or 0))
+    if not (np.abs(corners) < _LARGEST_COORDINATE).all() or not math.isfinite(angle):
+        raise ValueError("corners that are no numbers, or far outside of every image")
+    return _turned(corners, angle)
 
 
 def _turned(corners: npt.NDArray[np.float64], angle: float) -> npt.NDArray[np.float64]:

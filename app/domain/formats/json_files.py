@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
+from app.domain.formats.base import whole_text
 from coordgan_core.data.images import MAX_PIXELS
 from coordgan_core.errors import DiskFullError, LabelError
 from coordgan_core.files import atomic_path, plain_file
@@ -25,15 +26,42 @@ def load(path: Path) -> Any:
         LabelError: It cannot be read, is cut off, is no JSON, or nests without end.
     """
     try:
-        return json.loads(plain_file(path).read_text(encoding="utf-8-sig"))
+        text = plain_file(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise LabelError(f"there is no file {path}", remedy="choose an existing one") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise LabelError(
-            f"{path} cannot be read ({error})",
-            expected="a complete JSON file",
-            remedy="export it again from the tool that wrote it",
-        ) from error
+    except (OSError, ValueError) as error:
+        raise _no_json(str(path), error) from error
+    return parsed(text, str(path))
+
+
+def parsed(text: str, name: str) -> Any:
+    """Return what a JSON text holds; halves of characters, which nothing can write again, are replaced.
+
+    Raises:
+        LabelError: It is cut off, no JSON, or nests without end.
+    """
+    try:
+        value = json.loads(text)
+        # of the files of most tools none is looked through a second time
+        return _mended(value) if "\\ud" in text or "\\uD" in text else value
+    except (ValueError, RecursionError) as error:
+        raise _no_json(name, error) from error
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {whole_text(key): _mended(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_mended(each) for each in value]
+    return whole_text(value) if isinstance(value, str) else value
+
+
+def _no_json(name: str, error: Exception) -> LabelError:
+    return LabelError(
+        f"{name} cannot be read ({error})",
+        expected="a complete JSON file",
+        remedy="export it again from the tool that wrote it",
+    )
 
 
 def sniff(path: Path) -> str:

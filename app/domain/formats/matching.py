@@ -157,7 +157,7 @@ def kept_extras(project: Project, chosen: Format, path: str) -> dict[str, Any]:
         value = json.loads(plain_file(file).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         _log.warning("unknown keys kept in %s cannot be read: %s", file, error)
         return {}
     return value if isinstance(value, dict) else {}

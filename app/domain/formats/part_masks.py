@@ -30,7 +30,7 @@ from app.domain.formats.base import (
 from app.domain.formats.class_list import class_names, write_classes
 from app.domain.formats.names import file_names, plain_name, renamed, unique_names
 from coordgan_core.errors import LabelError
-from coordgan_core.files import atomic_path
+from coordgan_core.files import atomic_path, plain_file
 from coordgan_core.labels import read_label_map, write_label_map
 
 MASK_FOLDER = "masks"
@@ -192,11 +192,11 @@ def _own_names(path: Path) -> dict[str, str]:
 
 def _read_mask(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     try:
-        with Image.open(file, formats=("PNG",)) as image:
+        with Image.open(plain_file(file), formats=("PNG",)) as image:
             if image.mode == "P" and image.getextrema() in ((0, 1), (0, 0), (1, 1)):
                 return np.asarray(image) > 0
             values = np.asarray(image.convert("L"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's decoders fail on damaged files with a dozen unrelated types
         raise LabelError(
             f"the mask {file.name} cannot be read ({error})", remedy="export the masks again"
         ) from error
@@ -207,9 +207,10 @@ def _read_mask(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
 def _is_black_and_white(file: Path) -> bool:
     """Return whether a PNG has at most two values; the maps of several classes have more."""
     try:
-        with Image.open(file) as image:
+        # by name: of what Pillow opens, some formats are programs that another one runs
+        with Image.open(plain_file(file), formats=("PNG",)) as image:
             return image.getcolors(2) is not None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except Exception:  # Pillow's decoders fail on damaged files with a dozen unrelated types
         return False
 
 
@@ -221,7 +222,7 @@ def split_name(stem: str, known_stems: Collection[str]) -> tuple[str, str]:
     places = [i for i, c in enumerate(stem) if c == "_"]
     for place in reversed(places):
         head = stem[:place]
-        if head in known_stems or (head.isdigit() and str(int(head)) in known_stems):
+        if head in known_stems or (head.isdecimal() and str(int(head)) in known_stems):
             return (head if head in known_stems else str(int(head))), stem[place + 1 :]
     head, _, part = stem.partition("_")
     return head, part

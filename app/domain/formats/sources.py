@@ -6,6 +6,8 @@ Nothing is ever unpacked to disk: members of a zip file are read by name, in mem
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,10 +24,16 @@ from coordgan_core.errors import LabelError
 from coordgan_core.files import plain_file
 
 MAX_MEMBER_BYTES = 1 << 30
+_MAX_YAML = 1 << 22
 _CHUNK = 1 << 16
-_READING = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+_READING = (
+    *(OSError, ValueError, OverflowError, EOFError, RuntimeError, NotImplementedError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 """What reading a folder or a damaged zip file raises."""
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_IMAGES = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""By name: of what Pillow opens, some formats are programs that another one runs."""
 
 
 class Tree:
@@ -47,7 +55,7 @@ class Tree:
         """
         try:
             return plain_file(self.root / name, max_bytes=MAX_MEMBER_BYTES).open("rb")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise unreadable(name, error) from error
 
     def read(self, name: str) -> bytes:
@@ -85,14 +93,16 @@ class ZipTree(Tree):
         super().__init__(root)
         try:
             self._zip = zipfile.ZipFile(root)
-        except (*_READING, ValueError) as error:
+        except _READING as error:
             raise unreadable(str(root), error) from error
-        self._members = {i.filename: i for i in self._zip.infolist() if not i.is_dir()}
+        # not `is_dir`, which looks at the last sign of names that may have none
+        self._members = {i.filename: i for i in self._zip.infolist() if not i.filename.endswith("/")}
         for name in self._members:
             parts = PurePosixPath(name.replace("\\", "/")).parts
-            if ".." in parts or name.startswith(("/", "\\")) or ":" in parts[0]:
+            if not parts or ".." in parts or name.startswith(("/", "\\")) or ":" in parts[0]:
+                why = "which leads out of it" if parts else "which names no file"
                 raise LabelError(
-                    f"the archive {root.name} holds the path {name!r}, which leads out of it",
+                    f"the archive {root.name} holds the path {name!r}, {why}",
                     expected="relative paths",
                     remedy="do not trust this file; export it again where it comes from",
                 )
@@ -165,7 +175,9 @@ def read_png(tree: Tree, name: str) -> npt.NDArray[Any]:
             if image.mode == "1":
                 return np.asarray(image, np.uint8)
             values = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except LabelError:
+        raise
+    except Exception as error:  # Pillow's decoders fail on damaged files with a dozen unrelated types
         raise unreadable(name, error) from error
     return values.astype(np.uint16) if values.dtype in (np.int32, np.uint32) else values
 
@@ -173,10 +185,10 @@ def read_png(tree: Tree, name: str) -> npt.NDArray[Any]:
 def image_size(stream: IO[bytes]) -> tuple[int, int] | None:
     """Return ``(width, height)`` of an image as it is upright, None if it cannot be told."""
     try:
-        with Image.open(stream) as image:
+        with Image.open(stream, formats=_IMAGES) as image:
             turned = image.getexif().get(274, 1) in (5, 6, 7, 8)
             return (image.height, image.width) if turned else image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except Exception:  # Pillow's decoders fail on damaged files with a dozen unrelated types
         return None
 
 
@@ -266,13 +278,20 @@ def read_yaml(text: str, name: str) -> dict[str, Any]:
     """Return a YAML mapping of plain values.
 
     Raises:
-        LabelError: It is no YAML, holds objects, or is no mapping.
+        LabelError: It is no YAML, holds objects or references, or is no mapping.
     """
     import yaml
 
+    if len(text) > _MAX_YAML:
+        raise unreadable(name, f"it has {len(text)} signs, more than {_MAX_YAML}")
     try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):  # a few lines of these become a billion values
+                raise unreadable(name, "it refers to values in other places")
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except LabelError:
+        raise
+    except Exception as error:  # its constructors fail on values that they do not take with many types
         raise unreadable(name, error) from error
     if not isinstance(value, dict):
         raise unreadable(name, "it is no list of names and values")

@@ -189,7 +189,7 @@ def _names(data: dict[str, object]) -> dict[int, str]:
     pairs = enumerate(names) if isinstance(names, list) else names.items() if isinstance(names, dict) else ()
     try:
         found = {int(number): str(name) for number, name in pairs}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise unreadable(DATA_FILE, f"its names: {error}") from error
     if any(not 0 <= number < 255 for number in found):
         raise LabelError(f"{DATA_FILE} names {len(found)} classes", expected="numbers from 0 to 254")
@@ -200,7 +200,8 @@ def _key(text: str, root: PurePosixPath) -> str:
     """Return the name of the image: what follows ``labels`` and the split."""
     path = PurePosixPath(text).with_suffix("")
     parts = list(path.relative_to(root).parts if root in path.parents else path.parts)
-    below = parts[len(parts) - parts[::-1].index(LABEL_FOLDER) :]
+    # where the list of classes lies in that folder itself, all that is left of the path follows it
+    below = parts[len(parts) - parts[::-1].index(LABEL_FOLDER) :] if LABEL_FOLDER in parts else parts
     return "/".join(below[1:] if len(below) > 1 and below[0] in SPLITS else below)
 
 

@@ -44,7 +44,7 @@ class ProjectLock:
         try:
             owner = json.loads(self._path.read_text(encoding="utf-8"))
             return f"process {int(owner['process'])} on {owner['machine']}"
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return "another window"
 
     def release(self) -> None:
