@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from app.ui.workspace import Workspace
 
 PATIENCE_SEC = 180.0
+MODEL = "sample"
+"""Name of the bundled model that knows the sample project."""
 TRAIN_PRESET, TRAIN_NIMG = "quick-64", 8
 """A training that is over in seconds: it shows that one runs here, not what it can learn."""
 
@@ -147,6 +149,7 @@ def _bundled_model(running: Running) -> ModelInfo:
     running.engine.models(answers.append, problems.append)
     _wait(lambda: answers or problems, "the engine did not answer")
     bundled = [model for model in (answers or [[]])[0] if model.builtin and model.path]
+    bundled.sort(key=lambda model: Path(model.path).stem != MODEL)  # that of the sample before all others
     if not bundled:
         raise SelfTestError(
             f"the engine names no bundled model ({', '.join(problems) or 'none found'})",

@@ -221,10 +221,10 @@ class Studio:
 
 
 def trained_model() -> str:
-    """Return the first bundled model, "" where there is none."""
-    from resources import bundled_models
+    """Return the bundled model of the sample project."""
+    from resources import bundled_model
 
-    return str(next(iter(bundled_models()), ""))
+    return str(bundled_model("sample"))
 
 
 def take_all(studio: Studio) -> None:

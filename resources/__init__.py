@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-__all__ = ["bundled_models", "model_folders", "resource_path", "sample_project"]
+__all__ = ["bundled_model", "bundled_models", "model_folders", "resource_path", "sample_project"]
 
 
 def resource_path(name: str) -> Path:
@@ -40,6 +40,15 @@ def bundled_models() -> list[Path]:
     return sorted(
         (path for folder in model_folders() for path in folder.glob("*.safetensors")), key=lambda p: p.name
     )
+
+
+def bundled_model(name: str = "sample") -> Path:
+    """Return one of the model files that ship with the program.
+
+    Raises:
+        FileNotFoundError: There is no such model: the name is wrong or the installation incomplete.
+    """
+    return resource_path(f"models/{name}.safetensors")
 
 
 def model_folders() -> list[Path]:

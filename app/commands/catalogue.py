@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from coordgan_core.errors import ModelError
-from coordgan_core.snapshot import newest_model
+from coordgan_core.snapshot import ModelCard, inspect, newest_model
 from resources import bundled_models
 
 
@@ -40,6 +40,8 @@ def list_models(folder: Path | None = None) -> list[Entry]:
 def find_model(text: str | Path, folder: Path | None = None) -> Path:
     """Return the model file that ``text`` means: a file, a run folder (its newest model) or a name.
 
+    The category of a single model means that model.
+
     Raises:
         ModelError: There is no such model.
     """
@@ -53,9 +55,29 @@ def find_model(text: str | Path, folder: Path | None = None) -> Path:
     for entry in reversed(listed):  # the user's own model of a name goes before a bundled one
         if entry.name == str(text):
             return entry.path
+    same = [entry.path for entry in listed if _category(entry.path) == str(text).casefold() != ""]
+    if len(same) == 1:
+        return same[0]
     names = ", ".join(entry.name for entry in listed) or "none"
     raise ModelError(
         f"there is no model {str(text)!r}",
-        expected=f"a .safetensors file, a run folder, or the name of a model ({names})",
+        expected=f"a .safetensors file, a run folder, or the name of a model ({names})"
+        + (f"; {len(same)} models are of that category" if same else ""),
         remedy="`coordlabel models` lists the models; `coordlabel train` makes one",
     )
+
+
+def _category(path: Path) -> str:
+    """Return the category of a model in lower case, empty for a file that cannot be read."""
+    try:
+        return inspect(path).card.category.casefold()
+    except ModelError:
+        return ""
+
+
+def terms(card: ModelCard) -> str:
+    """Return what a person must know before using a model whose data allow research only, else nothing."""
+    if not card.research_use:
+        return ""
+    data = f" (trained on: {card.data_source})" if card.data_source else ""
+    return f"the model {card.name or 'without a name'} is for research use{data}"

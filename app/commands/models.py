@@ -18,6 +18,8 @@ from coordgan_core.snapshot import ModelInfo, inspect
 if TYPE_CHECKING:
     pass
 
+_FIGURES_SHOWN = 3
+"""Of a model in the list; `models show` prints all."""
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
 Folder = Annotated[
     Path | None, typer.Option("--folder", help="Folder of your models instead of the usual one.")
@@ -43,7 +45,7 @@ def list_all(context: typer.Context, folder: Folder = None, as_json: Json = Fals
     for entry in list_models(folder):
         line: dict[str, Any] = {"name": entry.name, "origin": entry.origin, "path": str(entry.path)}
         try:
-            line |= summary(inspect(entry.path))
+            line = summary(inspect(entry.path)) | line  # what commands take, not what the card calls it
         except ModelError as error:
             line["error"] = str(error)
         lines.append(line)
@@ -145,10 +147,12 @@ def summary(info: ModelInfo) -> dict[str, Any]:
 def _line(line: dict[str, Any]) -> str:
     if "error" in line:
         return f"{line['name']}  {line['origin']}  cannot be used: {line['error']}"
-    figures = "  ".join(f"{name} {value:.3f}" for name, value in line["figures"].items())
+    shown = list(line["figures"].items())[:_FIGURES_SHOWN]
+    figures = "  ".join(f"{name} {value:.3f}" for name, value in shown)
+    use = "research use" if line["research_use"] else ""
     about = line["category"] or line["data_source"] or "category unknown"
     size = f"{line['resolution']} px  {line['megabytes']} MB"
-    return "  ".join(part for part in (line["name"], line["origin"], about, size, figures) if part)
+    return "  ".join(part for part in (line["name"], line["origin"], use, about, size, figures) if part)
 
 
 def _shown(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands import together
-from app.commands.catalogue import find_model
+from app.commands.catalogue import find_model, terms
 from app.commands.output import EXIT_DONE, EXIT_FINDINGS, console, duration, leads, print_json
 from coordgan_core.errors import ConfigError
 
@@ -34,7 +34,12 @@ def register(app: typer.Typer) -> None:
 
 
 def propagate(
-    model: Model,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Model file, run folder, or name of a model. With --project: that of its last propagation."
+        ),
+    ] = "",
     reference: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,6 +97,8 @@ def propagate(
         raise typer.Exit(code)
     if only or keep_corrections:
         raise ConfigError("--only and --keep-corrections are about a project", expected="--project DIR too")
+    if not model:
+        raise typer.BadParameter("no model is named; `coordlabel models` lists them", param_hint="--model")
     if not (reference and labels and images and out):
         raise ConfigError(
             "it is not said what to propagate",
@@ -124,7 +131,7 @@ def propagate_files(
     """Propagate a folder, alone or with the processes beside this one; return the exit code."""
     from coordgan_core.devices import worker_threads
     from coordgan_core.folder import Failed, Finished, propagate_folder
-    from coordgan_core.snapshot import load_calibration
+    from coordgan_core.snapshot import inspect, load_calibration
 
     meeting = together.Meeting()
     events = propagate_folder(
@@ -150,9 +157,13 @@ def propagate_files(
     total = _total(meeting.reports(mine))
     if leads() or not meeting.waits:
         console().print(_sentence(total))
+        card = inspect(model).card
+        if card.research_use:
+            console().print(terms(card), markup=False, highlight=False)
         if as_json:
             share = {} if meeting.waits or together.world() == 1 else {"rank": together.rank()}
-            print_json({**total, "out": str(out), **share})
+            about = {"model": card.name or model.stem, "research_use": card.research_use}
+            print_json({**total, **about, "out": str(out), **share})
     return EXIT_FINDINGS if total["failed"] else EXIT_DONE
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from app.commands import together
-from app.commands.catalogue import find_model
+from app.commands.catalogue import find_model, terms
 from app.commands.opening import find_images, opened, progress_bar, tell
 from app.commands.output import EXIT_DONE, EXIT_FINDINGS, print_json
 from coordgan_core.errors import ConfigError, CoordError, LabelError
@@ -39,7 +39,8 @@ def propagate_project(
 
     Args:
         place: The project.
-        model: What the command line calls the model; ``flow`` is optical flow.
+        model: What the command line calls the model; ``flow`` is optical flow; empty for that of the last
+            propagation.
         references: Images to propagate from; all references of the project if empty.
         only: Search words for the images that receive labels.
         device: Where the network runs.
@@ -78,6 +79,8 @@ def propagate_project(
         print_json(
             {
                 "project": str(project.folder),
+                "model": request.model_name,
+                "research_use": request.research_use,
                 "batch": report.batch,
                 "labelled": report.labelled,
                 "done": report.before,
@@ -119,16 +122,28 @@ def make_request(
 
     Raises:
         ModelError: There is no such model.
+        ConfigError: None is named, and none was used before.
     """
-    from app.domain.propagation import PropagationRequest
+    from app.domain.propagation import PropagationRequest, last_request
 
-    category, name, path = "", "Optical flow", FLOW
+    if not model:
+        last = last_request(project)
+        if last is None:
+            raise ConfigError(
+                f"nothing was propagated in {project.folder} before",
+                expected="--model, a model file, a run folder or the name of a model",
+                remedy="`coordlabel models` lists the models",
+            )
+        model = last.model
+    category, name, path, research, data = "", "Optical flow", FLOW, False, ""
     if model not in (FLOW, "flow"):
         from coordgan_core.snapshot import inspect
 
         found = find_model(model).resolve()
         card = inspect(found).card
         category, name, path = card.category, card.name or found.stem, str(found)
+        research, data = card.research_use, card.data_source
+        tell([terms(card)] if research else [])
     return PropagationRequest(
         path,
         references,
@@ -137,6 +152,8 @@ def make_request(
         keep_human_pixels=keep_corrections,
         category=category,
         model_name=name,
+        research_use=research,
+        model_data=data,
     )
 
 

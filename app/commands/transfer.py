@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -297,6 +298,8 @@ def run_import(
 
 def export_summary(project: Project, name: str, out: Path, report: ExportReport) -> dict[str, Any]:
     """Return an export's report as JSON types."""
+    from app.domain.model_choice import label_sources, research_notes
+
     return {
         "format": name,
         "out": str(out),
@@ -306,6 +309,8 @@ def export_summary(project: Project, name: str, out: Path, report: ExportReport)
         "lossless": report.lossless,
         "iou": {row.path: round(report.iou[row.id], 6) for row in project.rows(report.iou)},
         "warnings": list(report.warnings),
+        "models": [asdict(source) for source in label_sources(project)],
+        "notes": research_notes(project),
     }
 
 
@@ -314,6 +319,7 @@ def show_export(found: Mapping[str, Any]) -> None:
     skipped = f", {len(found['skipped'])} have no labels" if found["skipped"] else ""
     tell([f"{found['images']} images in {found['files']} files{skipped}"])
     _warn(found["warnings"])
+    tell(found["notes"])
 
 
 def run_export(

@@ -27,6 +27,8 @@ class PropagationRequest:
             earlier result; their corrections stay. Otherwise such images are left alone altogether.
         category: That of the model, for the record.
         model_name: Its name, for the record.
+        research_use: Whether it is for research only, for the record.
+        model_data: What it was trained on, for the record.
     """
 
     model: str
@@ -36,6 +38,8 @@ class PropagationRequest:
     keep_human_pixels: bool = False
     category: str = ""
     model_name: str = ""
+    research_use: bool = False
+    model_data: str = ""
 
     @property
     def details(self) -> dict[str, Any]:
@@ -44,6 +48,8 @@ class PropagationRequest:
             "model": self.model,
             "model_name": self.model_name,
             "category": self.category,
+            "research_use": self.research_use,
+            "model_data": self.model_data,
             "references": list(self.references),
             "options": self.options,
             "keep_human_pixels": self.keep_human_pixels,
@@ -91,6 +97,8 @@ def last_request(project: Project) -> PropagationRequest | None:
                 keep_human_pixels=bool(details.get("keep_human_pixels")),
                 category=str(details.get("category") or ""),
                 model_name=str(details.get("model_name") or ""),
+                research_use=bool(details.get("research_use")),
+                model_data=str(details.get("model_data") or ""),
             )
     return None
 

@@ -20,6 +20,16 @@ class ModelInfo:
     card: dict[str, Any]
     builtin: bool
 
+    @property
+    def research_use(self) -> bool:
+        """Whether its training data allow research only."""
+        return bool(self.card.get("research_use"))
+
+    @property
+    def data_source(self) -> str:
+        """What it was trained on; empty where nobody said."""
+        return str(self.card.get("data_source") or "")
+
 
 def described(item: Any) -> ModelInfo | None:
     """Return a model as the engine describes it, None for nonsense."""

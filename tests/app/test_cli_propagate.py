@@ -10,6 +10,7 @@ from PIL import Image
 from app.cli import main
 from coordgan_core import folder as folder_module
 from coordgan_core.labels import LabelClasses, read_label_map, write_label_map
+from coordgan_core.model_card import write_with_card
 from coordgan_core.models.coordgan import CoordGAN
 from coordgan_core.snapshot import ModelCard, inspect, save_model
 from tests.core.propagation_stubs import picture
@@ -172,3 +173,40 @@ def test_a_reference_that_is_not_there_is_named(
 ) -> None:
     assert main(evaluate(model, data, "p9")) == 1
     assert "'p9'" in capsys.readouterr().err
+
+
+def test_the_report_keeps_the_mark_of_a_model_for_research_use(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marked = data / "marked.safetensors"
+    write_with_card(model, marked, ModelCard(name="cats", data_source="AFHQ", research_use=True))
+    assert main(propagate(marked, data, "--json")) == 0
+    heard = capsys.readouterr()
+    report = json.loads(heard.out)
+    assert (report["model"], report["research_use"]) == ("cats", True)
+    assert "cats is for research use (trained on: AFHQ)" in " ".join(heard.err.split())
+    assert main(propagate(model, data, "--json")) == 0
+    heard = capsys.readouterr()
+    assert (json.loads(heard.out)["research_use"], "research" in heard.err) == (False, False)
+
+
+def test_a_project_remembers_its_model_and_its_exports_keep_the_mark(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marked, images = data / "marked.safetensors", data / "images"
+    write_with_card(model, marked, ModelCard(name="cats", data_source="AFHQ", research_use=True))
+    assert main(["init", str(images), "--classes", str(data / "classes.json")]) == 0
+    assert main(["import", str(images), str(data / "labels"), "--format", "index-png", "--yes"]) in (0, 1)
+    assert main(["accept", str(images), "p0.png", "--as", "reference"]) == 0
+    capsys.readouterr()
+    assert main(["propagate", "--project", str(images)]) == 2, "nothing was propagated before"
+    assert "--model" in capsys.readouterr().err
+    assert main(["propagate", "--project", str(images), "--model", str(marked), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["research_use"] is True
+    assert main(["propagate", "--project", str(images), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "cats", "that of the last time"
+    command = ["export", str(images), str(data / "masks"), "--format", "index-png", "--yes", "--json"]
+    assert main(command) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["models"] == [{"name": "cats", "research_use": True, "data": "AFHQ"}]
+    assert "AFHQ" in report["notes"][0]

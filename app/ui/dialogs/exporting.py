@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.domain.formats import FORMATS, ExportOptions, ExportReport
+from app.domain.model_choice import research_notes
 from app.domain.project import Project
 from app.services.tasks import Task, Worker
 from app.ui.dialogs.base import Dialog
@@ -195,8 +196,9 @@ class ExportDialog(Dialog):
             lines.append(plural(len(report.skipped), "{n} image is left out", "{n} images are left out"))
         if report.lossless:
             lines.append(tr("Every pixel comes back from this format"))
-        lines += report.warnings
-        self.notice.show_text("\n".join(lines), "warn" if report.warnings else "good")
+        notes = research_notes(self._project)
+        lines += [*report.warnings, *notes]
+        self.notice.show_text("\n".join(lines), "warn" if report.warnings or notes else "good")
         shown = list(files[:_LISTED])
         if len(files) > _LISTED:
             shown.append(tr("… and {n} more", n=f"{len(files) - _LISTED:,}"))

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.domain.model_choice import likely_model
 from app.domain.project import Project
 from app.services.engine import EngineClient
 from app.services.models import ModelInfo
@@ -24,6 +25,7 @@ from app.ui.dialogs.base import Dialog
 from app.ui.texts import duration, plural, tr
 from app.ui.theme import icon
 from app.ui.widgets.basics import Card, EmptyState, Notice, button, clear, column, label, row
+from app.ui.widgets.research import research_mark, research_text
 
 
 def card_lines(card: dict[str, Any]) -> list[str]:
@@ -41,11 +43,10 @@ def card_lines(card: dict[str, Any]) -> list[str]:
         facts += [f"{name} {value:.3g}" for name, value in figures.items() if isinstance(value, int | float)]
     if facts:
         lines.append("  ·  ".join(facts))
-    terms = [str(card["licence"])] if card.get("licence") else []
-    if card.get("research_use"):
-        terms.append(tr("research use only"))
-    if terms:
-        lines.append(tr("Terms: {terms}", terms=", ".join(terms)))
+    if card.get("research_use") and card.get("data_source"):
+        lines.append(tr("Trained on: {data}", data=card["data_source"]))
+    if card.get("licence"):
+        lines.append(tr("Terms: {terms}", terms=card["licence"]))
     return lines
 
 
@@ -63,8 +64,9 @@ class ModelCard(Card):
             model.category or (tr("category not told") if is_trained(model) else tr("any category")), "key"
         )
         kind = label(tr("built in") if model.builtin else tr("own"), "faint")
+        marks = [research_mark(model.data_source)] if model.research_use else []
         lines = [label(text, "muted", wrap=True) for text in card_lines(model.card)]
-        super().__init__(column(row(name, category, None, kind), *lines, spacing=4), hoverable=True)
+        super().__init__(column(row(name, category, *marks, None, kind), *lines, spacing=4), hoverable=True)
         self.model = model
 
 
@@ -132,8 +134,10 @@ class PropagateDialog(Dialog):
         body.setStretch(1, 2)
         self.mismatch = Notice(level="warn")
         self.mismatch.hide()
+        self.research = Notice(level="warn")
+        self.research.hide()
         self.notice = Notice()
-        self.finish(column(body, self.mismatch, self.notice, spacing=10), tr("Propagate"))
+        self.finish(column(body, self.mismatch, self.research, self.notice, spacing=10), tr("Propagate"))
         self.resize(860, 600)
 
     # -- models ------------------------------------------------------------------------------------
@@ -154,7 +158,10 @@ class PropagateDialog(Dialog):
         return scroll
 
     def show_models(self, models: list[ModelInfo]) -> None:
-        """Show the models: those of the project's category first, own before bundled ones, stop-gaps last."""
+        """Show the models: the likely one first, own before bundled ones, stop-gaps last.
+
+        None is chosen where nothing tells which one knows images like these.
+        """
         clear(self._model_list)
         self._waiting.hide()
         before = self._category_before()
@@ -162,13 +169,17 @@ class PropagateDialog(Dialog):
             models,
             key=lambda m: (not is_trained(m), bool(before) and m.category != before, m.builtin, m.name),
         )
+        trained = [model for model in models if is_trained(model)]
+        likely = likely_model(trained, self._project.images_folder, before)
+        if likely is not None:
+            models = [likely, *(model for model in models if model is not likely)]
         self._cards = [ModelCard(model) for model in models]
         for card in self._cards:
             card.clicked.connect(lambda card=card: self.choose(card.model))
             self._model_list.addWidget(card)
-        if not any(is_trained(model) for model in models):
+        if not trained:
             self._model_list.addWidget(self._no_model(bool(models)))
-        if models:
+        if models and (likely is not None or not trained):
             self.choose(models[0])
 
     def _no_models(self, reason: str) -> None:
@@ -217,6 +228,9 @@ class PropagateDialog(Dialog):
                 ),
                 "warn",
             )
+        self.research.setVisible(model.research_use)
+        if model.research_use:
+            self.research.show_text(research_text(model.name, model.data_source), "warn")
         self._check()
 
     def _category_before(self) -> str:
@@ -273,6 +287,8 @@ class PropagateDialog(Dialog):
             keep_human_pixels=self.keep.isChecked(),
             category=self.model.category,
             model_name=self.model.name,
+            research_use=self.model.research_use,
+            model_data=self.model.data_source,
         )
 
     def _check(self) -> None:
@@ -287,7 +303,7 @@ class PropagateDialog(Dialog):
         elif not self.reference_ids():
             text, level = tr("Tick at least one reference."), "warn"
         elif request is None:
-            text, level = tr("Choose a model."), "info"
+            text, level = tr("Choose a model that knows images like these."), "info"
         else:
             preview = propagation_targets(self._project, request)
             count = len(preview.queries)

@@ -14,7 +14,7 @@ from app.services.engine import EngineClient
 from app.services.explore import ExploreService, Source, images_in, write_picture
 from coordgan_core.engine.protocol import Reply
 from coordgan_core.errors import ConfigError, DiskFullError
-from resources import bundled_models, sample_project
+from resources import bundled_model, sample_project
 from tests.app.conftest import WaitUntil, write_images
 
 
@@ -145,12 +145,11 @@ def test_pictures_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not bundled_models(), reason="no model ships with this checkout")
 def test_the_real_engine_swaps_the_sample_images(qapp: object, wait_until: WaitUntil) -> None:
     client = EngineClient(device="cpu")
     service = ExploreService(client)
     try:
-        service.set_model(str(bundled_models()[0]))
+        service.set_model(str(bundled_model("sample")))
         wait_until(lambda: service.abilities is not None or service.problem, timeout_sec=120)
         assert service.abilities is not None, service.problem
         assert service.abilities.encodes

@@ -298,3 +298,45 @@ def test_a_dialog_that_is_gone_is_not_answered(desk: Desk) -> None:
     dialog._no_models("The engine could not be started.")
     assert "could not be started" in texts(dialog)
     dialog.deleteLater()
+
+
+CARD = {"research_use": True, "data_source": "AFHQ, the cats", "licence": "CC BY-NC 4.0"}
+CATS = ModelInfo("/m/cats.safetensors", "cats", "cats", "/m/cats.safetensors", CARD, builtin=True)
+CARS = ModelInfo("/m/cars.safetensors", "cars", "cars", "/m/cars.safetensors", {}, builtin=True)
+
+
+def test_a_model_for_research_use_is_marked_where_it_is_chosen_and_in_the_record(desk: Desk) -> None:
+    desk.engine.known = [FLOW, CATS]
+    desk.window.open_sample()
+    desk.wait(lambda: desk.workspace.browser.model.rowCount() == 24)
+    dialog = open_propagate(desk)
+    assert dialog.model == CATS
+    assert not dialog.research.isHidden()
+    assert "AFHQ" in dialog.research.text
+    shown = texts(dialog)
+    assert "research use" in shown
+    assert "Trained on: AFHQ, the cats" in shown
+    request = dialog.request()
+    assert request is not None
+    assert (request.details["research_use"], request.details["model_data"]) == (True, "AFHQ, the cats")
+    dialog.choose(FLOW)
+    assert dialog.research.isHidden()
+    request = dialog.request()
+    assert request is not None
+    assert request.details["research_use"] is False
+    dialog.deleteLater()
+
+
+def test_no_model_is_chosen_where_nothing_speaks_for_one(desk: Desk) -> None:
+    desk.engine.known = [FLOW, CATS, CARS]
+    desk.window.open_sample()
+    desk.wait(lambda: desk.workspace.browser.model.rowCount() == 24)
+    project = desk.workspace.project
+    dialog = PropagateDialog(project, desk.engine, selected=[], shown=[], parent=desk.window)
+    desk.wait(lambda: dialog._cards)
+    assert dialog.model is None
+    assert not dialog.primary.isEnabled()
+    assert "Choose a model" in dialog.notice.text
+    dialog.choose(CARS)
+    assert dialog.primary.isEnabled()
+    dialog.deleteLater()

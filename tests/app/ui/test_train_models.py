@@ -10,10 +10,11 @@ import pytest
 from PySide6.QtCore import QBuffer, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMessageBox
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QLabel, QMessageBox
 
 from app.services.model_library import ComparedModel, Comparison, ModelEntry
 from app.ui.pages.train.compare import CompareDialog, verdict
+from app.ui.pages.train.model_card import facts_of, figure_title
 from app.ui.pages.train.models_view import ModelsView
 from app.ui.pages.train.page import TrainPage
 from tests.app.ui.conftest import Wait
@@ -169,3 +170,33 @@ def test_a_comparison_says_what_is_missing(view: ModelsView, library: FakeLibrar
 def test_a_tie_is_called_one() -> None:
     model = ComparedModel("a", "a", 0.5, 0.500, 0.0, 1.0, {})
     assert "same" in verdict(model, replace(model, foreground_iou=0.502), 50)
+
+
+def test_a_model_for_research_use_is_marked_in_the_list_and_in_its_card(
+    view: ModelsView, library: FakeLibrary
+) -> None:
+    card = {"trained_sec": 1800.0, "machine": "one core", "measured": "python quality.py"}
+    figures = {"miou": 0.5, "miou_fused_faces-wide": 0.25}
+    bound = replace(
+        BUILTIN, name="cats", research_use=True, data_source="AFHQ, the cats", card=card, figures=figures
+    )
+    library.models = (OWN, bound)
+    library.changed.emit()
+    mark = view.cards[bound.id].findChild(QLabel, "research_use")
+    assert mark is not None
+    assert "AFHQ" in mark.toolTip()
+    assert "research use" in view.cards[bound.id].accessibleName()
+    assert view.cards[OWN.id].findChild(QLabel, "research_use") is None
+    view.choose(bound.id)
+    assert not view.detail.research.isHidden()
+    assert "AFHQ, the cats" in view.detail.research.text
+    facts = dict(facts_of(bound))
+    assert facts["Use"] == "research use"
+    assert facts["Trained for"] == "30 min, one core"
+    assert facts["Measured by"] == "python quality.py"
+    assert [figure_title(name) for name in figures] == [
+        "label IoU",
+        "label IoU, references fused (faces-wide)",
+    ]
+    view.choose(OWN.id)
+    assert view.detail.research.isHidden()

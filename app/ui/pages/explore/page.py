@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.domain.model_choice import likely_model
 from app.domain.project import Project
 from app.services.explore import ExploreService, Source
 from app.services.models import ModelInfo
@@ -39,6 +40,7 @@ from app.ui.pages.page import Host, Page
 from app.ui.texts import tr
 from app.ui.theme import icon
 from app.ui.widgets.basics import button, column, label, line, row, slider
+from app.ui.widgets.research import research_text
 
 VIEWS: tuple[Callable[[Setting], ExploreView], ...] = (
     MapsView,
@@ -54,6 +56,11 @@ VIEWS: tuple[Callable[[Setting], ExploreView], ...] = (
 _FIRST_IMAGES, _FIRST_GRID = 20, 5
 _POOL = 48
 _MOST_GRID = 24
+
+
+def _titled(model: ModelInfo) -> str:
+    """Return what a model is called in the list."""
+    return f"{model.name} ({tr('research use')})" if model.research_use else model.name
 
 
 def _spread(project: Project, ids: list[int], count: int) -> list[Source]:
@@ -189,9 +196,12 @@ class ExplorePage(Page):
         self.model_box.blockSignals(True)
         self.model_box.clear()
         for model in sorted(models, key=lambda m: (m.builtin, m.name)):
-            self.model_box.addItem(model.name, model)
+            self.model_box.addItem(_titled(model), model)
             self.model_box.setItemData(self.model_box.count() - 1, model.path, Qt.ItemDataRole.ToolTipRole)
-        ids = [model.id for model in self._models()]
+        models = self._models()
+        likely = likely_model(models, self._project_folder) if self._project_folder else None
+        ids = [model.id for model in models]
+        wanted = wanted if wanted in ids or likely is None else likely.id
         self.model_box.setCurrentIndex(ids.index(wanted) if wanted in ids else min(0, len(ids) - 1))
         self.model_box.blockSignals(False)
         self._choose_model()
@@ -214,6 +224,9 @@ class ExplorePage(Page):
             self.about.setText(tr("No model yet"))
             return
         parts = [model.category] if model.category else []
+        if model.research_use:
+            parts.append(tr("research use"))
+        self.about.setToolTip(research_text(model.name, model.data_source) if model.research_use else "")
         abilities = self.service.abilities
         if self.service.problem:
             parts.append(tr("cannot be used"))

@@ -9,13 +9,17 @@ from app.services.tasks import Worker
 from app.services.translations import mark
 from app.ui.pages.train.picture import Picture
 from app.ui.pages.train.words import images_text, size_text
-from app.ui.texts import tr
+from app.ui.texts import duration, tr
 from app.ui.widgets.basics import Card, Notice, column, label, row
+from app.ui.widgets.research import research_mark
 
 _STRIP_PX = 64
 
 FIGURE_NAMES = {
     "miou": mark("label IoU"),
+    "miou_fused": mark("label IoU, references fused"),
+    "miou_unaligned": mark("label IoU, not aligned"),
+    "best_flow_miou": mark("label IoU of optical flow"),
     "foreground_iou": mark("IoU of parts"),
     "ece": mark("calibration error"),
     "equivariance": mark("equivariance"),
@@ -25,6 +29,9 @@ FIGURE_NAMES = {
 
 def figure_title(name: str) -> str:
     """Return what a figure of a card is called."""
+    known = sorted((known for known in FIGURE_NAMES if name.startswith(f"{known}_")), key=len)
+    if name not in FIGURE_NAMES and known:  # that of one of several labelled folders
+        return f"{tr(FIGURE_NAMES[known[-1]])} ({name[len(known[-1]) + 1 :]})"
     return tr(FIGURE_NAMES.get(name, name.replace("_", " ")))
 
 
@@ -53,13 +60,23 @@ def facts_of(entry: ModelEntry) -> list[tuple[str, str]]:
         (tr("Images"), images_text(entry.data_count) if entry.data_count else ""),
         (tr("Where from"), entry.data_source),
         (tr("Fingerprint"), entry.data_fingerprint[:16]),
+        (tr("Trained for"), _training_text(entry)),
+        (tr("Measured by"), str(entry.card.get("measured") or "")),
         (tr("Made"), entry.created[:16].replace("T", " ")),
         (tr("Parameters"), f"{entry.parameters / 1e6:.1f} M" if entry.parameters else ""),
         (tr("File"), size_text(entry.bytes) if entry.bytes else ""),
     ]
     if entry.research_use:
-        found.append((tr("Use"), tr("research only")))
+        found.insert(0, (tr("Use"), tr("research use")))
     return [(name, value) for name, value in found if value]
+
+
+def _training_text(entry: ModelEntry) -> str:
+    """Return how long a model was trained, and on what."""
+    seconds = entry.card.get("trained_sec")
+    parts = [duration(seconds)] if isinstance(seconds, int | float) and seconds else []
+    where = str(entry.card.get("machine") or entry.card.get("device") or "")
+    return ", ".join([*parts, where] if where else parts)
 
 
 class ModelListCard(Card):
@@ -68,7 +85,8 @@ class ModelListCard(Card):
     def __init__(self, entry: ModelEntry, worker: Worker) -> None:
         self.entry = entry
         kind = label(tr("built in") if entry.builtin else "", "faint")
-        head = row(label(entry.name, "section"), None, kind, spacing=8)
+        marks = [research_mark(entry.data_source)] if entry.research_use else []
+        head = row(label(entry.name, "section"), *marks, None, kind, spacing=8)
         parts: list[object] = [head]
         if entry.category:
             parts.append(row(label(entry.category, "key"), None))
@@ -89,4 +107,5 @@ class ModelListCard(Card):
         if entry.problem:
             content.addWidget(Notice(entry.problem, "warn"))
         super().__init__(content, hoverable=True)
-        self.setAccessibleName(", ".join(part for part in (entry.name, entry.category, facts) if part))
+        use = tr("research use") if entry.research_use else ""
+        self.setAccessibleName(", ".join(part for part in (entry.name, use, entry.category, facts) if part))

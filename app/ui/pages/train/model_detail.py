@@ -13,6 +13,7 @@ from app.ui.pages.train.model_card import facts_of, figure_text, figure_title
 from app.ui.pages.train.picture import Picture
 from app.ui.texts import tr
 from app.ui.widgets.basics import Notice, button, clear, column, label, row
+from app.ui.widgets.research import research_text
 
 _EDITABLE = (
     ("category", mark("Category"), mark("what the images show")),
@@ -39,6 +40,7 @@ class ModelDetail(QFrame):
         self.export = button(tr("Export…"), self.exportAsked.emit, icon_name="mdi6.export-variant")
         self.delete = button(tr("Delete…"), self.deleteAsked.emit, icon_name="mdi6.delete-outline")
         self.problem = Notice(level="warn")
+        self.research = Notice(level="warn")
         self.description = label("", "muted", wrap=True)
         self.strip = Picture(
             worker,
@@ -79,6 +81,7 @@ class ModelDetail(QFrame):
         head = row(self.rename, self.export, self.delete, None, spacing=8)
         body = column(
             self.description,
+            self.research,
             self.problem,
             self.strip,
             self.no_strip,
@@ -111,6 +114,8 @@ class ModelDetail(QFrame):
         self.delete.setVisible(not entry.builtin)
         self.problem.show_text(entry.problem, "warn")
         self.problem.setVisible(bool(entry.problem))
+        self.research.setVisible(entry.research_use)
+        self.research.show_text(research_text(entry.name, entry.data_source), "warn")
         self.strip.setVisible(bool(entry.strip))
         self.no_strip.setVisible(not entry.strip)
         self.strip.load(entry.strip)
