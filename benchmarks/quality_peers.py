@@ -10,7 +10,7 @@ from typing import Any
 
 from bundled_sets import BARS, model_for, protocol_for
 from peers.carriers import PEERS, ModelCarrier, PeerOptions
-from peers.runs import MODEL, UNALIGNED, Figures, Maker, Skipped, Step, compare
+from peers.runs import AS_SLOW, MODEL, UNALIGNED, Figures, Maker, Skipped, Step, compare
 from quality_runs import load
 from rich.console import Console
 from rich.table import Table
@@ -32,6 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--peers", help=f"of {', '.join(PEERS)}, separated by commas; `all` (without --model) or `none`"
     )
     group.add_argument("--queries", type=int, default=20, help="queries of slow peers; 0 for all")
+    group.add_argument("--slow-references", type=int, default=2, help="of slow peers; 0 for all")
     group.add_argument("--peer-seconds", type=float, default=60.0, help="processor time to train each U-Net")
     group.add_argument("--references", type=int, default=0, help="the first so many only; 0 for all")
     group.add_argument("--dinov2", type=Path, help="weights of DINOv2: dinov2_vits14_pretrain.pth")
@@ -96,6 +97,7 @@ def measure_peers(
         model=_maker(model, rules.size, PropagationOptions()),
         unaligned=_maker(model, rules.size, PropagationOptions(align=None)),
         slow_queries=options.queries,
+        slow_references=options.slow_references,
     )
 
 
@@ -144,17 +146,17 @@ def collect(
 def lead(ways: Sequence[Report]) -> tuple[str, float] | None:
     """Return the strongest peer and how far the model is ahead of it, by mean IoU on that peer's queries."""
     peers = [way for way in ways if not way["way"].startswith(MODEL)]
-    models = {way["queries"]: way["miou"] for way in ways if way["way"] in (MODEL, _few(way))}
+    models = {_seen(way): way["miou"] for way in ways if way["way"] in (MODEL, AS_SLOW)}
     if not peers or not models:
         return None
-    leads = [(models[peer["queries"]] - peer["miou"], peer["way"]) for peer in peers]
+    leads = [(models[_seen(peer)] - peer["miou"], peer["way"]) for peer in peers]
     ahead, best = min(leads)
     return best, ahead
 
 
-def _few(way: Report) -> str:
-    """Return the name of the model's row on the queries of slow peers."""
-    return f"{MODEL}, {way['queries']} queries"
+def _seen(way: Report) -> tuple[int, int]:
+    """Return on how much a way was measured."""
+    return way["references"], way["queries"]
 
 
 def print_peers(report: Report) -> None:
@@ -190,9 +192,13 @@ def _notes(report: Report) -> Iterator[str]:
     if report["name"] in BARS and report["model"]:
         bar, aim = BARS[report["name"]]
         yield f"Bar of the model's mean IoU {bar:.2f}, aim {aim:.2f}."
-    counts = {way["queries"] for way in report["ways"]}
-    if len(counts) > 1:
-        yield f"Slow peers were measured on {min(counts)} queries, evenly spread (--queries)."
+    seen = {_seen(way) for way in report["ways"]}
+    if len(seen) > 1:
+        references, queries = min(seen)
+        yield (
+            f"Slow peers: {queries} queries, evenly spread (--queries), from {references} references "
+            "(--slow-references)."
+        )
     if any(way["way"] == "unet" for way in report["ways"]):
         yield f"The U-Net had {report['unet_seconds']:g} s of processor time for each reference."
     if report["model"]:

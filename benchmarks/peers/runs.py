@@ -17,6 +17,8 @@ Maker = Callable[[Sequence[LabelledImage]], Carrier]
 """Prepares a way with its references: one, or several that are fused."""
 MODEL = "model"
 UNALIGNED = f"{MODEL}, not aligned"
+AS_SLOW = f"{MODEL}, as slow peers"
+"""On the references and queries that slow peers see."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,12 @@ def compare(
     model: Maker | None = None,
     unaligned: Maker | None = None,
     slow_queries: int = 0,
+    slow_references: int = 0,
 ) -> Iterator[Step | Skipped | Figures]:
     """Measure the model and peers on the same references and queries.
 
-    Slow peers see ``slow_queries`` of the queries (0: all); if those are fewer, the model is measured on them
-    as well, as the row ``model, N queries``. With several references the row ``model, N fused`` follows.
+    Slow peers see some of both; the model is then measured on those as well, as the row `AS_SLOW`. With
+    several references the row ``model, N fused`` follows.
 
     Args:
         peers: Names of peers.
@@ -98,10 +101,12 @@ def compare(
         options: How peers are prepared.
         model: The model as it is used.
         unaligned: The model without residual alignment: what its maps are worth alone.
-        slow_queries: How many queries slow peers see.
+        slow_queries: How many queries slow peers see, evenly spread; 0 for all.
+        slow_references: From how many references, the first, they carry labels; 0 for all.
     """
     few = spread(queries, slow_queries)
     alone = [[reference] for reference in references]
+    first = alone[: slow_references or None]
     usable: list[str] = []
     for name in peers:
         reason = obstacle(name, options)
@@ -112,13 +117,15 @@ def compare(
     runs: list[_Run] = []
     if model is not None:
         runs.append(_Run(MODEL, model, queries, alone))
-        if len(few) < len(queries) and any(name in SLOW for name in usable):
-            runs.append(_Run(f"{MODEL}, {len(few)} queries", model, few, alone))
+        if (len(few) < len(queries) or len(first) < len(alone)) and any(name in SLOW for name in usable):
+            runs.append(_Run(AS_SLOW, model, few, first))
         if len(references) > 1:
             runs.append(_Run(f"{MODEL}, {len(references)} fused", model, queries, [references]))
     if unaligned is not None:
         runs.append(_Run(UNALIGNED, unaligned, queries, alone))
-    runs += [_Run(name, _maker(name, options), few if name in SLOW else queries, alone) for name in usable]
+    for name in usable:
+        seen, groups = (few, first) if name in SLOW else (queries, alone)
+        runs.append(_Run(name, _maker(name, options), seen, groups))
     yield from _measured(runs, protocol)
 
 

@@ -141,12 +141,13 @@ def test_slow_peers_see_fewer_queries_and_the_table_says_so(script, monkeypatch)
             options,
             model=lambda _: Exact(),
             slow_queries=2,
+            slow_references=1,
         )
     )
     figures = {e.way: e for e in events if isinstance(e, runs.Figures)}
     assert {way: one.queries for way, one in figures.items()} == {
         "model": 4,
-        "model, 2 queries": 2,
+        "model, as slow peers": 2,
         "model, 2 fused": 4,
         "copy": 4,
         "dis": 2,
@@ -154,6 +155,7 @@ def test_slow_peers_see_fewer_queries_and_the_table_says_so(script, monkeypatch)
     assert figures["model"].miou == 1.0
     assert 0 < figures["copy"].miou < 1.0
     assert figures["copy"].references == figures["model, 2 fused"].references == 2
+    assert figures["dis"].references == figures["model, as slow peers"].references == 1
     assert all(f.seconds_per_image > 0 and f.seconds_of_preparation > 0 for f in figures.values())
     assert [(e.way, "--dinov2" in e.reason) for e in events if isinstance(e, runs.Skipped)] == [
         ("dinov2", True)

@@ -154,7 +154,7 @@ def test_a_model_and_its_lead_over_the_strongest_peer_are_in_the_same_table(scri
     assert report["model"] == "sample"  # the bundled model of that name
     assert list(ways) == [
         "model",
-        "model, 1 queries",
+        "model, as slow peers",
         "model, not aligned",
         "copy",
         "demons-gradient",
@@ -164,13 +164,13 @@ def test_a_model_and_its_lead_over_the_strongest_peer_are_in_the_same_table(scri
     best, ahead = script("quality_peers").lead(report["ways"])
     leads = {
         "copy": ways["model"]["miou"] - ways["copy"]["miou"],
-        "demons-gradient": ways["model, 1 queries"]["miou"] - ways["demons-gradient"]["miou"],
+        "demons-gradient": ways["model, as slow peers"]["miou"] - ways["demons-gradient"]["miou"],
     }
     assert ahead == pytest.approx(min(leads.values()))
     assert leads[best] == ahead
     script("quality_peers").print_peers(report)
     table = capsys.readouterr().out
-    assert "on 1 queries" in table
+    assert "Slow peers: 1 queries" in table
     assert "ahead of the best peer" in table
 
 
