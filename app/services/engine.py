@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import logging
 import os
 import time
@@ -13,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
-from app.processes import child_environment, engine_command
+from app.processes import engine_command
+from app.services.child import Child
 from app.services.models import ModelInfo, described
 from coordgan_core.engine.protocol import (
     VERSION,
@@ -30,11 +30,9 @@ from coordgan_core.torch_folder import TORCH_VARIABLE
 
 _log = logging.getLogger(__name__)
 _CANCEL_SEC = 3.0
-_STOP_MS = 2000
 _ASLEEP_SEC = 5.0
 _MAX_LINE = 128 << 20
 _MAX_RESTARTS = 3
-_ERROR_TAIL = 4000
 
 Answer = Callable[[Reply], None]
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -92,10 +90,8 @@ class EngineClient(QObject):
         self.torch_problem = ""
         """Why the private build of PyTorch is not used; empty where it is, or where there is none."""
         self._hang_sec = hang_sec
-        self._process: QProcess | None = None
+        self._child: Child | None = None
         self._state = EngineState.STOPPED
-        self._buffer = bytearray()
-        self._errors: collections.deque[str] = collections.deque(maxlen=200)
         self._pending: dict[int, _Pending] = {}
         self._next = 1
         self._generation = 0
@@ -129,9 +125,9 @@ class EngineClient(QObject):
         values = {"device": self.device, "precision": self.precision, **(params or {})}
         request = Request(request_id, verb, self._generation, values, arrays or {})
         self._pending[request_id] = _Pending(request, on_event, on_done, on_error)
-        if self._process is None:
+        if self._child is None:
             self.start()
-        if self._process is not None and self._state in (EngineState.READY, EngineState.BUSY):
+        if self._child is not None and self._state in (EngineState.READY, EngineState.BUSY):
             self._write(request)
         self._refresh()
         return request_id
@@ -178,24 +174,17 @@ class EngineClient(QObject):
 
     def start(self) -> None:
         """Start the engine; the first request does so anyway."""
-        if self._process is not None:
+        if self._child is not None:
             return
-        process = QProcess(self)
-        environment = QProcessEnvironment()
-        for name, value in child_environment().items():
-            environment.insert(name, value)
-        process.setProcessEnvironment(environment)
-        process.readyReadStandardOutput.connect(self._read)
-        process.readyReadStandardError.connect(self._read_errors)
-        process.finished.connect(self._on_finished)
-        process.errorOccurred.connect(self._on_process_error)
-        self._process = process
-        self._buffer.clear()
-        self._errors.clear()
+        self._child = Child(self._command, parent=self)
+        self._child.heard.connect(self._on_heard)
+        self._child.lineRead.connect(self._take)
+        self._child.ended.connect(self._on_ended)
+        self._child.notStarted.connect(self._on_not_started)
         self._generation += 1
         self._heard = self._started = self._looked = time.monotonic()
         self._set_state(EngineState.STARTING)
-        process.start(self._command[0], self._command[1:])
+        self._child.start()
         self._watch.start()
         self._write(Request(0, "hello", self._generation))
 
@@ -203,20 +192,14 @@ class EngineClient(QObject):
         """End the engine, by force if it does not go; requests in flight are dropped."""
         self._watch.stop()
         self._pending.clear()
-        process, self._process = self._process, None
-        if process is not None:
-            process.blockSignals(True)
-            process.write(encode_request(Request(0, "shutdown")))
-            process.closeWriteChannel()
-            if process.state() != QProcess.ProcessState.NotRunning and not process.waitForFinished(_STOP_MS):
-                process.kill()
-                process.waitForFinished(_STOP_MS)
-            process.deleteLater()
+        child, self._child = self._child, None
+        if child is not None:
+            child.close(farewell=encode_request(Request(0, "shutdown")))
         self._set_state(EngineState.STOPPED)
 
     def _write(self, request: Request) -> None:
-        if self._process is not None:
-            self._process.write(encode_request(request))
+        if self._child is not None:
+            self._child.write(encode_request(request))
 
     def _tell(self, verb: Verb, params: Mapping[str, Any]) -> None:
         self._write(Request(0, verb, self._generation, params))
@@ -232,19 +215,10 @@ class EngineClient(QObject):
 
     # --- listening
 
-    def _read(self) -> None:
-        if self._process is None:
-            return
-        self._buffer += self._process.readAllStandardOutput().data()
+    def _on_heard(self) -> None:
         self._heard = time.monotonic()
-        if len(self._buffer) > _MAX_LINE and b"\n" not in self._buffer:
+        if self._child is not None and self._child.unfinished_bytes > _MAX_LINE:
             self._fail("The engine sent a line without an end.")
-            return
-        *lines, rest = self._buffer.split(b"\n")
-        self._buffer = bytearray(rest)
-        for line in lines:
-            if line.strip():
-                self._take(bytes(line))
 
     def _take(self, line: bytes) -> None:
         try:
@@ -299,19 +273,12 @@ class EngineClient(QObject):
                 self._write(pending.request)
         self._refresh()
 
-    def _read_errors(self) -> None:
-        if self._process is not None:
-            text = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
-            self._errors.extend(text.splitlines())
-
     # --- trouble
 
     def _look(self) -> None:
         """Notice an engine that hangs or does not obey."""
         now = time.monotonic()
-        if (
-            now - self._looked > _ASLEEP_SEC
-        ):  # it was not the engine that slept, but this computer or the window
+        if now - self._looked > _ASLEEP_SEC:  # not the engine slept, but this computer or the window
             self._heard = now
         self._looked = now
         if any(p.cancelled_at and now - p.cancelled_at > _CANCEL_SEC for p in self._pending.values()):
@@ -337,18 +304,14 @@ class EngineClient(QObject):
             }
 
     def _kill(self) -> None:
-        process, self._process = self._process, None
+        child, self._child = self._child, None
         self._watch.stop()
-        if process is not None:
-            process.blockSignals(True)
-            process.kill()
-            process.waitForFinished(_STOP_MS)
-            process.deleteLater()
+        if child is not None:
+            child.close()
         self._set_state(EngineState.STOPPED)
 
     def _fail(self, message: str) -> None:
         """Tell everybody who waits that the engine has gone."""
-        self._read_errors()
         self._kill()
         self._set_state(EngineState.CRASHED)
         self._quick_crashes += 1
@@ -364,18 +327,15 @@ class EngineClient(QObject):
             pending.on_error(message)
         self._refresh()
 
-    def _on_finished(self, code: int, status: QProcess.ExitStatus) -> None:
-        if self._process is None:
-            return
-        self._read()
-        self._read_errors()
-        if status is QProcess.ExitStatus.NormalExit and code == 0 and not self._pending:
+    def _on_ended(self, code: int, crashed: bool) -> None:  # noqa: FBT001 - a slot
+        if not crashed and code == 0 and not self._pending:
             self._kill()
             return
+        reason = self._explain(code, crashed=crashed)
         if self._state is EngineState.STARTING and TORCH_VARIABLE in os.environ:
-            self._start_without_private_torch(self._explain(code, status))
-            return
-        self._fail(self._explain(code, status))
+            self._start_without_private_torch(reason)
+        else:
+            self._fail(reason)
 
     def _start_without_private_torch(self, reason: str) -> None:
         """Fall back to the PyTorch of the installation; requests in flight are sent to the new process."""
@@ -387,15 +347,14 @@ class EngineClient(QObject):
         for pending in self._pending.values():
             pending.request = _renewed(pending.request, self._generation)
 
-    def _on_process_error(self, error: QProcess.ProcessError) -> None:
-        if error is QProcess.ProcessError.FailedToStart:
-            self._fail(f"The engine could not be started ({self._command[0]}).")
+    def _on_not_started(self, _reason: str) -> None:
+        self._fail(f"The engine could not be started ({self._command[0]}).")
 
-    def _explain(self, code: int, status: QProcess.ExitStatus) -> str:
-        tail = "\n".join(self._errors)[-_ERROR_TAIL:]
+    def _explain(self, code: int, *, crashed: bool) -> str:
+        tail = "" if self._child is None else self._child.errors()
         _log.warning("the engine ended with %s: %s", code, tail)
-        last = next((line for line in reversed(self._errors) if line.strip()), "")
-        if "out of memory" in tail.lower() or (status is QProcess.ExitStatus.CrashExit and code == 9):
+        last = next((line for line in reversed(tail.splitlines()) if line.strip()), "")
+        if "out of memory" in tail.lower() or (crashed and code == 9):
             return "The engine ran out of memory. Close other programs or choose the processor as device."
         return "The engine stopped unexpectedly" + (f": {last.strip()[:300]}" if last else ".")
 

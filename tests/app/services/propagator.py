@@ -30,9 +30,9 @@ def main() -> None:
 
     def again(_job: int = 0) -> None:
         start_propagation(session, engine, jobs, PropagationRequest(FLOW_MODEL, (reference,), queries))
-        process = engine._process
-        if process is not None:
-            sys.stdout.write(f"engine {process.processId()}\n")
+        child = engine._child
+        if child is not None:
+            sys.stdout.write(f"engine {child.process_id}\n")
 
     session.changed.connect(tell)
     jobs.finished.connect(again)
