@@ -19,6 +19,8 @@ from coordgan_core.errors import CoordError
 _log = logging.getLogger(__name__)
 _WINDOW_SEC = 10.0
 _MAX_ERRORS = 10_000
+_KEPT = 30
+"""Jobs that are over and stay in the list."""
 
 
 class JobState(StrEnum):
@@ -346,6 +348,7 @@ class JobRunner(QObject):
 
     def add(self, job: Job) -> int:
         """Start a job of any sort and return its id."""
+        self._forget_oldest()
         job.id, self._next = self._next, self._next + 1
         self._jobs[job.id] = job
         number = job.id
@@ -389,6 +392,12 @@ class JobRunner(QObject):
         job.close()
         job.deleteLater()
         self.removed.emit(job_id)
+
+    def _forget_oldest(self) -> None:
+        """Take off the list what has been over for long: each job holds memory, and so does its card."""
+        over = [number for number, job in self._jobs.items() if job.state in ENDED]
+        for number in over[: max(0, len(over) - _KEPT)]:
+            self.remove(number)
 
     def close(self) -> None:
         """Cancel everything and wait for it."""

@@ -169,6 +169,9 @@ class PropagationJob(Job):
             _log.warning("a failure could not be noted: %s", error)
 
     def _close_batch(self) -> None:
+        self._pool.shutdown(
+            wait=False
+        )  # this is the last thing to do, and an idle thread would stay for ever
         if self.batch is None:
             return
         details: dict[str, Any] = {

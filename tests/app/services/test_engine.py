@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -147,6 +148,8 @@ def test_propagation_with_the_real_engine_is_one_step_and_spares_people(
         assert project.row(image).status is Status.PROPAGATED
         assert (project.labels(image) == 1).sum() > 100
     wait_until(lambda: project.runs()[0].finished)
+    left = [t for t in threading.enumerate() if t.name.startswith("propagation")]
+    wait_until(lambda: not any(t.is_alive() for t in left))  # a thread for each would stay for ever
     session.undo()
     wait_until(lambda: all(project.row(i).status is Status.UNLABELLED for i in ids[2:]))
     assert not project.label_path(ids[2]).exists()

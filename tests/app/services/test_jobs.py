@@ -109,6 +109,28 @@ def test_closing_waits_for_the_thread(jobs: JobRunner) -> None:
     assert ended.is_set()
 
 
+def test_what_has_been_over_for_long_leaves_the_list_and_what_runs_stays(
+    jobs: JobRunner, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.jobs._KEPT", 3)
+    removed: list[int] = []
+    jobs.removed.connect(removed.append)
+    end = threading.Event()
+
+    def long(_: JobControl) -> Iterator[object]:
+        end.wait()
+        yield 1
+
+    first = jobs.start("Long", long)
+    for number in range(6):
+        job = jobs.start(f"Short {number}", lambda _: iter(()))
+        wait_until(lambda job=job: jobs.view(job).is_over)
+    assert [view.title for view in jobs.views()] == ["Long", "Short 2", "Short 3", "Short 4", "Short 5"]
+    assert removed == [first + 1, first + 2]
+    end.set()
+    wait_until(lambda: jobs.view(first).is_over)
+
+
 def test_rate_forgets_pauses() -> None:
     meter = RateMeter()
     meter.add(0.0, JobProgress(0, 100))
