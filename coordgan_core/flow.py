@@ -56,8 +56,8 @@ def warp_labels(labels: LabelMap, flow: npt.NDArray[np.float32]) -> LabelMap:
 
 
 def _positions(flow: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
-    return x + flow[..., 0], y + flow[..., 1]
+    y, x = np.ogrid[: flow.shape[0], : flow.shape[1]]
+    return flow[..., 0] + x.astype(np.float32), flow[..., 1] + y.astype(np.float32)
 
 
 class Peer:
@@ -217,8 +217,10 @@ class Aligner:
 
 def limit_flow(flow: npt.NDArray[np.float32], longest_px: float) -> npt.NDArray[np.float32]:
     """Cut the displacements of a flow ``[H, W, 2]`` to a length in pixels."""
-    length = np.linalg.norm(flow, axis=-1, keepdims=True)
-    return np.asarray(flow * np.minimum(1.0, longest_px / np.maximum(length, 1e-6)), np.float32)
+    x, y = flow[..., 0], flow[..., 1]
+    length = np.sqrt(x * x + y * y)
+    scale = np.minimum(np.float32(1), np.float32(longest_px) / np.maximum(length, np.float32(1e-6)))
+    return np.asarray(flow * scale[..., None], np.float32)
 
 
 def _mean_correlation(first: Image, second: Image) -> float:
@@ -227,6 +229,6 @@ def _mean_correlation(first: Image, second: Image) -> float:
 
 def _correlation(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
     """Return the correlation coefficient of two images; 0 if one is flat."""
-    a, b = first.astype(np.float64) - first.mean(), second.astype(np.float64) - second.mean()
-    norm = np.sqrt((a * a).sum() * (b * b).sum())
-    return float((a * b).sum() / norm) if norm > 0 else 0.0
+    a, b = (values.astype(np.float64).ravel() - values.mean() for values in (first, second))
+    norm = np.sqrt((a @ a) * (b @ b))
+    return float((a @ b) / norm) if norm > 0 else 0.0

@@ -1,10 +1,9 @@
 """Edge-aware refinement: soft labels at network resolution -> label map at the image's own size.
 
 Two steps, both weighted by fields of `RefineConfig`: a per-image colour model (one Lab Gaussian a part,
-learned from the image's own soft labels by EM) pulls pixels to the part whose colours they have; the Fast
-Global Smoother (Min et al. 2014) then aligns the borders with the image's edges. The work is done at a
-capped size, whatever the size of the photograph; only the last up-sampling touches every pixel, and in
-strips.
+learned from the image's own soft labels by EM) pulls pixels to the part whose colours they have; an
+edge-preserving smoother (`smooth`) then aligns the borders with the image's edges. The work is done at a
+capped size, whatever the size of the photograph; only the last step (`enlarge`) knows the latter.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from coordgan_core.data.images import resize
+from coordgan_core.enlarge import upsample_labels
 from coordgan_core.errors import ShapeError
 from coordgan_core.labels import LabelMap
+from coordgan_core.smooth import smooth
 
 Image = npt.NDArray[np.uint8]
 Soft = npt.NDArray[np.float32]
-_STRIP_PIXELS = 1 << 21
-_UNLIKELY = 4  # of 255: below, a part cannot win against the others
 
 
 @dataclass(frozen=True)
@@ -132,12 +131,14 @@ def apply_colour_model(soft: Soft, image: Image, config: RefineConfig) -> tuple[
         Soft labels at `RefineConfig.colour_px`, and the indices of the parts that were put back.
     """
     width, height = _capped(image, config.colour_px)
-    small = cv2.cvtColor(resize(image, width, height), cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.float32)
-    centred = (small - small.mean(0)) / (small.std(0) + 1.0)
+    small = cv2.cvtColor(resize(image, width, height), cv2.COLOR_RGB2LAB)
+    mean, deviation = (values.ravel().astype(np.float32) for values in cv2.meanStdDev(small))
+    centred = (small.reshape(-1, 3) - mean) / (deviation + np.float32(1.0))
     before = _resize_soft(soft, width, height).reshape(len(soft), -1)
     weights = np.full(len(soft), config.colour_weight, np.float32)
     after = _expectation_maximisation(before, centred, weights, config)
-    change = np.abs(_areas(after) - _areas(before)) / np.maximum(_areas(before), 1.0)
+    area = _areas(before)
+    change = np.abs(_areas(after) - area) / np.maximum(area, 1.0)
     lost = np.flatnonzero(change > config.max_area_change)
     if len(lost):
         weights[lost] = 0.0
@@ -147,7 +148,11 @@ def apply_colour_model(soft: Soft, image: Image, config: RefineConfig) -> tuple[
 
 
 def _areas(soft: Soft) -> npt.NDArray[np.float64]:
-    return np.bincount(soft.argmax(0), minlength=len(soft)).astype(np.float64)
+    best = soft.max(0)
+    index = np.zeros(soft.shape[1], np.uint8)
+    for k in range(len(soft) - 1, -1, -1):  # numpy's argmax over the first axis takes ten times as long
+        index[soft[k] == best] = k
+    return np.bincount(index, minlength=len(soft)).astype(np.float64)
 
 
 def _put_back(before: Soft, after: Soft, lost: npt.NDArray[np.int64]) -> Soft:
@@ -163,7 +168,9 @@ def _expectation_maximisation(
     prior: Soft, colours: npt.NDArray[np.float32], weights: npt.NDArray[np.float32], config: RefineConfig
 ) -> Soft:
     posterior = prior
-    log_prior = np.log(np.maximum(prior, 1e-4))
+    log_prior = cv2.log(
+        np.maximum(prior, 1e-4)
+    )  # of OpenCV, as `exp` below: several times as fast as numpy's
     # the features of a quadratic form: one matrix product gives all moments, one all log-likelihoods
     rows, columns = np.triu_indices(3)
     ones = np.ones((len(colours), 1), np.float32)
@@ -174,105 +181,40 @@ def _expectation_maximisation(
         likelihood = _quadratic_forms(moments.astype(np.float64), config) @ features.T
         # parts with weight 0 neither win nor lose: they take the mean of the others
         likelihood -= np.einsum("kn,kn->n", posterior, likelihood)
-        posterior = np.exp(np.minimum(log_prior + weights[:, None] * likelihood, 30.0))
+        likelihood *= weights[:, None]
+        likelihood += log_prior
+        # below are numbers so small that processors compute with them slowly
+        posterior = cv2.exp(np.clip(likelihood, -60.0, 30.0, out=likelihood))
         posterior /= np.maximum(posterior.sum(0), 1e-12)
     return posterior
 
 
 def _quadratic_forms(moments: npt.NDArray[np.float64], config: RefineConfig) -> npt.NDArray[np.float32]:
     """Turn moments ``[K, 10]`` (products, colours, count) into the coefficients of log-likelihoods."""
-    everything, _ = _gaussian(moments.sum(0))
-    forms = np.zeros_like(moments)
+    everything, _ = _gaussians(moments.sum(0)[None])
+    mass = moments[:, 9, None]
+    spread, mean = _gaussians(moments)
+    few = mass < config.min_part_px
+    spread, mean = np.where(few[..., None], everything, spread), np.where(few, 0.0, mean)
+    trust = (mass / (mass + 50.0))[..., None]  # small parts lean on the spread of the whole image
+    spread = trust * spread + (1 - trust) * everything + 0.02 * np.eye(3)
+    precision = np.linalg.inv(spread)
+    pulled = (precision @ mean[..., None])[..., 0]
+    constant = (mean * pulled).sum(1) + np.linalg.slogdet(spread)[1]
     rows, columns = np.triu_indices(3)
-    for k, moment in enumerate(moments):
-        mass = moment[9]
-        spread, mean = (everything, np.zeros(3)) if mass < config.min_part_px else _gaussian(moment)
-        trust = mass / (mass + 50.0)  # small parts lean on the spread of the whole image
-        spread = trust * spread + (1 - trust) * everything + 0.02 * np.eye(3)
-        precision = np.linalg.inv(spread)
-        forms[k, :6] = -0.5 * (precision * (2.0 - np.eye(3)))[rows, columns]  # mixed products occur twice
-        forms[k, 6:9] = precision @ mean
-        forms[k, 9] = -0.5 * (mean @ precision @ mean + np.linalg.slogdet(spread)[1])
-    return forms.astype(np.float32)
+    products = -0.5 * (precision * (2.0 - np.eye(3)))[:, rows, columns]  # mixed products occur twice
+    return np.concatenate([products, pulled, -0.5 * constant[:, None]], axis=1).astype(np.float32)
 
 
-def _gaussian(moment: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return covariance ``[3, 3]`` and mean ``[3]`` of the moments ``[10]`` of weighted colours."""
-    mass = max(float(moment[9]), 1e-6)
-    mean = moment[6:9] / mass
-    products = np.zeros((3, 3))
-    products[np.triu_indices(3)] = moment[:6] / mass
-    products = products + np.triu(products, 1).T
-    return products - np.outer(mean, mean), mean
+def _gaussians(moments: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return covariances ``[K, 3, 3]`` and means ``[K, 3]`` of moments ``[K, 10]`` of weighted colours."""
+    values = moments[:, :9] / np.maximum(moments[:, 9:], 1e-6)
+    mean, products = values[:, 6:], values[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
+    return products - mean[:, :, None] * mean[:, None], mean
 
 
 def _smooth(soft: Soft, image: Image, config: RefineConfig) -> Soft:
-    """Smooth soft labels along, not across, the edges of the image, at `RefineConfig.work_px`."""
+    """Smooth soft labels along the edges of the image, at `RefineConfig.work_px`."""
     width, height = _capped(image, config.work_px)
-    guide = resize(image, width, height)
     strength = config.smooth_lambda * (max(width, height) / 128.0) ** 2
-    smoother = cv2.ximgproc.createFastGlobalSmootherFilter(guide, strength, config.smooth_sigma)
-    planes = _resize_soft(soft, width, height)
-    # the last class follows from the others: they sum to 1, and the smoother is linear
-    smoothed = np.empty_like(planes)
-    for k in range(len(planes) - 1):
-        smoothed[k] = smoother.filter(planes[k])
-    smoothed[-1] = 1.0 - smoothed[:-1].sum(0)
-    return np.clip(smoothed, 0.0, 1.0)
-
-
-def upsample_labels(soft: Soft, classes: Sequence[int], width: int, height: int) -> LabelMap:
-    """Return the label map ``uint8 [height, width]`` of soft labels ``[K, h, w]``: bilinear, then argmax.
-
-    Works on 8-bit probabilities, in strips, and for each part only where it is likely at all, so that neither
-    memory nor time grows with the number of small parts.
-    """
-    planes = [np.rint(plane * 255.0).astype(np.uint8) for plane in soft]
-    boxes = [_box(plane, width, height) for plane in planes]
-    labels = np.full((height, width), classes[0], np.uint8)
-    rows = max(64, _STRIP_PIXELS // max(width, 1))
-    for top in range(0, height, rows):
-        bottom = min(height, top + rows)
-        best = _enlarged(planes[0], (0, top, width, bottom), width, height)
-        for plane, class_id, box in zip(planes[1:], classes[1:], boxes[1:], strict=True):
-            left, right = box[0], box[2]
-            upper, lower = max(top, box[1]), min(bottom, box[3])
-            if left >= right or upper >= lower:
-                continue
-            other = _enlarged(plane, (left, upper, right, lower), width, height)
-            record = best[upper - top : lower - top, left:right]
-            np.copyto(labels[upper:lower, left:right], np.uint8(class_id), where=other > record)
-            np.maximum(record, other, out=record)
-    return labels
-
-
-def _box(plane: Image, width: int, height: int) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom), in pixels of ``width x height``, of where ``plane`` is likely."""
-    sides = []
-    for axis, size in ((0, width), (1, height)):
-        likely = np.flatnonzero(plane.max(axis) >= _UNLIKELY)
-        if len(likely) == 0:
-            return 0, 0, 0, 0
-        scale = size / plane.shape[1 - axis]
-        sides.append(
-            (max(0, int((likely[0] - 1) * scale)), min(size, int(np.ceil((likely[-1] + 2) * scale))))
-        )
-    (left, right), (top, bottom) = sides
-    return left, top, right, bottom
-
-
-def _enlarged(plane: Image, box: tuple[int, int, int, int], width: int, height: int) -> Image:
-    """Return what lies in ``box`` (left, top, right, bottom) of ``plane`` enlarged to ``width x height``."""
-    left, top, right, bottom = box
-    h, w = plane.shape
-    if (w, h) == (width, height):
-        return plane[top:bottom, left:right].copy()
-    if box == (0, 0, width, height):
-        return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    x, y = w / width, h / height
-    inverse = np.array([[x, 0, (left + 0.5) * x - 0.5], [0, y, (top + 0.5) * y - 0.5]])
-    size = (right - left, bottom - top)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(
-        cv2.warpAffine(plane, inverse, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+    return smooth(soft, resize(image, width, height), strength, config.smooth_sigma)

@@ -88,17 +88,19 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
             scaled = self.prototypes.flatten(1) / tau
             found = [
                 (one @ scaled).sub_(1.0 / tau).exp_() @ sums
-                for one in descriptors.float().flatten(2).mT.unbind()
+                for one in descriptors.float().flatten(2).transpose(1, 2).unbind()
             ]
             maps = torch.stack(found)
-        return (maps[..., :2] / maps[..., 2:]).mT.reshape(B, 2, h, w)
+        return (maps[..., :2] / maps[..., 2:]).transpose(1, 2).reshape(B, 2, h, w)
 
     def likeness(self, descriptors: Tensor) -> Tensor:
         """Return the similarity to the best prototype, ``float32 [B, 1, h, w]`` in [-1, 1]."""
         B, _, h, w = descriptors.shape
         with full_precision(descriptors):
             prototypes = self.prototypes.flatten(1)
-            best = [(one @ prototypes).amax(1) for one in descriptors.float().flatten(2).mT.unbind()]
+            best = [
+                (one @ prototypes).amax(1) for one in descriptors.float().flatten(2).transpose(1, 2).unbind()
+            ]
         return torch.stack(best).reshape(B, 1, h, w)
 
     @torch.no_grad()

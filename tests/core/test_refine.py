@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from coordgan_core.errors import ShapeError
-from coordgan_core.refine import RefineConfig, apply_colour_model, refine, upsample_labels
+from coordgan_core.refine import RefineConfig, apply_colour_model, refine
 from tests.core.propagation_stubs import picture
 
 RAW = RefineConfig(colour_weight=0, smooth_lambda=0)
@@ -88,15 +88,6 @@ def test_class_ids_are_kept_and_absent_classes_cost_nothing():
     refined = refine(soft, image, classes=[0, 10, 20, 255, 30, 40, 50])
     assert set(np.unique(refined.labels)) == {0, 10, 20, 255}
     assert refined.classes == (0, 10, 20, 255)
-
-
-def test_strips_equal_the_whole(monkeypatch):
-    labels = picture(80, 60)[1]
-    soft = soft_of(labels, size=40, blur=2.0)
-    whole = upsample_labels(soft, range(4), 333, 500)
-    monkeypatch.setattr("coordgan_core.refine._STRIP_PIXELS", 333 * 100)
-    strips = upsample_labels(soft, range(4), 333, 500)
-    assert (whole == strips).mean() > 0.999
 
 
 def test_shapes_are_checked():
