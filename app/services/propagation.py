@@ -21,10 +21,11 @@ from app.domain.propagation import (
     propagation_targets,
     result_of,
 )
+from app.services.changes import Changes
 from app.services.dispatch import Mailbox
 from app.services.engine import EngineClient
 from app.services.jobs import Job, JobError, JobProgress, JobRunner, JobState
-from app.services.session import Changes, Session
+from app.services.session import Session
 from coordgan_core.engine.protocol import Reply
 from coordgan_core.errors import CoordError
 

@@ -3,64 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.domain.classes import ClassChange
-from app.domain.project import Project, ScanProgress
+from app.domain.project import Project
 from app.domain.status import Status
 from app.domain.storage.batch_rows import Exchange
+from app.services.changes import NOTHING, Changes
 from app.services.document import Document
+from app.services.history import Batch, History
 from app.services.jobs import JobControl, JobProgress, JobRunner, ThreadJob
 from app.services.label_cache import LabelCache
+from app.services.scanning import Scanning
 from app.services.settings import Settings
 from app.services.writer import ProjectWriter
 from coordgan_core.errors import CoordError, ImageError
 
 _EMIT_MS = 50
-_LISTING_SEC = 0.5
-NOTHING: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What changed: views refresh only what it names, and ignore it where they are the initiator.
-
-    Args:
-        images: Images of which the row changed (status, confidence, note).
-        labels: Images of which the label map changed.
-        classes: Whether the classes changed.
-        listing: Whether images were added or have gone.
-        initiator: Who did it; None for the session itself.
-    """
-
-    images: frozenset[int] = NOTHING
-    labels: frozenset[int] = NOTHING
-    classes: bool = False
-    listing: bool = False
-    initiator: object = None
-
-    def __or__(self, other: Changes) -> Changes:
-        """Return both; the initiator stays only where it is the same."""
-        return Changes(
-            self.images | other.images,
-            self.labels | other.labels,
-            self.classes or other.classes,
-            self.listing or other.listing,
-            self.initiator if self.initiator is other.initiator else None,
-        )
-
-
-@dataclass(frozen=True)
-class _Batch:
-    id: int
-    marker: int
-    text: str
-    small: bool
 
 
 class Session(QObject):
@@ -103,16 +65,17 @@ class Session(QObject):
         self._writer.unsavedChanged.connect(lambda count: self.busyChanged.emit(count > 0))
         self._labels = LabelCache(project, parent=self)
         self._leaving: dict[int, Document] = {}
-        self._scan: ThreadJob | None = None
-        self._listed_at = 0.0
+        self._scanning = Scanning(project, parent=self)
+        self._scanning.progress.connect(self.scanProgress)
+        self._scanning.listed.connect(lambda: self.tell(Changes(listing=True)))
+        self._scanning.passedOver.connect(self.notice)
+        self._scanning.failed.connect(self.failed)
         self._pending = Changes()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_EMIT_MS)
         self._timer.timeout.connect(self._emit_pending)
-        self._done: list[_Batch] = []
-        self._undone: list[_Batch] = []
-        self._last_undone = ""
+        self._history = History()
         self._closed = False
 
     def _setting(self, key: str, default: Any) -> Any:
@@ -127,32 +90,7 @@ class Session(QObject):
 
     def start_scan(self) -> None:
         """List the images folder in the background; a scan that is going on is left alone."""
-        if self._scan is not None and not self._scan.view().is_over:
-            return
-        if self._scan is not None:
-            self._scan.deleteLater()
-        scan = ThreadJob("scan", lambda _: self.project.scan(), kind="scan", parent=self)
-        scan.told.connect(self._on_scan)
-        scan.finished.connect(self._on_scan_over)
-        self._scan = scan
-        scan.start()
-
-    def _on_scan(self, event: object) -> None:
-        if isinstance(event, ScanProgress):
-            self.scanProgress.emit(event.found, event.finished)
-            now = time.monotonic()
-            # once all are listed only their sizes come, which few views show
-            pause = _LISTING_SEC if event.measured == 0 else 10 * _LISTING_SEC
-            if event.finished or now - self._listed_at > pause:
-                self._listed_at = now
-                self.tell(Changes(listing=True))
-            if event.finished and event.skipped:
-                name, reason = event.skipped[0]
-                self.notice.emit(f"{len(event.skipped)} files were passed over, such as {name}: {reason}")
-
-    def _on_scan_over(self) -> None:
-        if self._scan is not None and self._scan.message:
-            self.failed.emit(self._scan.message)
+        self._scanning.start()
 
     def tell(self, changes: Changes) -> None:
         """Have views refresh, soon: changes of a few milliseconds are told together."""
@@ -213,7 +151,7 @@ class Session(QObject):
             undo_bytes=int(self._setting("saving.undo_mb", 256)) << 20,
             parent=self,
         )
-        document.painted.connect(lambda _: self._undone.clear())
+        document.painted.connect(lambda _: self._history.painted())
         document.historyChanged.connect(lambda _: self.historyChanged.emit())
         return document
 
@@ -266,7 +204,7 @@ class Session(QObject):
     def _status_set(self, result: object, status: Status) -> None:
         batch, changed = cast(tuple[int, list[int]], result)
         if changed:
-            self._push(_Batch(batch, self.project.store.next_sequence(), f"Mark as {status.value}", True))
+            self._push(Batch(batch, self.project.store.next_sequence(), f"Mark as {status.value}", True))
             self.tell(Changes(frozenset(changed)))
 
     def change_classes(self, change: ClassChange) -> None:
@@ -295,7 +233,7 @@ class Session(QObject):
             self._labels.clear()
             if is_new and steps:
                 marker = self.project.store.next_sequence()
-                self._push(_Batch(steps[-1].batch, marker, text, images == 0))
+                self._push(Batch(steps[-1].batch, marker, text, images == 0))
             ids = frozenset(i for step in steps for i in step.exchanged) if images == 0 else NOTHING
             self.tell(Changes(ids, ids, classes=True))
 
@@ -330,91 +268,60 @@ class Session(QObject):
 
     def add_batch(self, batch: int, text: str) -> None:
         """Make a finished batch (a propagation, an import) the newest step of the history."""
-        self._push(_Batch(batch, self.project.store.next_sequence(), text, False))
+        self._push(Batch(batch, self.project.store.next_sequence(), text, False))
 
-    def _push(self, batch: _Batch) -> None:
-        self._done.append(batch)
-        self._undone.clear()
+    def _push(self, batch: Batch) -> None:
+        self._history.add(batch)
         self.historyChanged.emit()
-
-    def _next_undo(self) -> _Batch | Document | None:
-        batch = self._done[-1] if self._done else None
-        document = self.document
-        if (
-            document is not None
-            and document.can_undo
-            and (batch is None or document.last_sequence > batch.marker)
-        ):
-            return document
-        return batch
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a step to take back."""
-        return not self.read_only and self._next_undo() is not None
+        return not self.read_only and self._history.next_undo(self.document) is not None
 
     @property
     def can_redo(self) -> bool:
         """Whether there is a step to do again."""
-        return not self.read_only and (
-            bool(self._undone) or (self.document is not None and self.document.can_redo)
-        )
+        return not self.read_only and self._history.next_redo(self.document) is not None
 
     @property
     def undo_text(self) -> str:
         """Name of the step that `undo` takes back."""
-        step = self._next_undo()
+        step = self._history.next_undo(self.document)
         return step.undo_text if isinstance(step, Document) else step.text if step else ""
 
     @property
     def redo_text(self) -> str:
         """Name of the step that `redo` does again."""
-        if self.document is not None and self.document.can_redo and not self._batch_is_next():
-            return self.document.redo_text
-        return self._undone[-1].text if self._undone else ""
-
-    def _batch_is_next(self) -> bool:
-        return bool(self._undone) and (
-            self._last_undone == "batch" or self.document is None or not self.document.can_redo
-        )
+        step = self._history.next_redo(self.document)
+        return step.redo_text if isinstance(step, Document) else step.text if step else ""
 
     def undo(self) -> None:
         """Take back the newest step: a stroke of the open image, or a batch."""
-        if self._refused():
+        step = self._history.next_undo(self.document)
+        if self._refused() or step is None:
             return
-        step = self._next_undo()
-        if isinstance(step, Document):
-            self._last_undone = "stroke"
-            step.undo()
-        elif step is not None:
-            self._done.pop()
-            self._undone.append(step)
-            self._last_undone = "batch"
+        self._history.undo(step)
+        if isinstance(step, Batch):
             self._exchange(step, f"Undo {step.text}")
 
     def redo(self) -> None:
         """Do again what was taken back last."""
-        if self._refused():
+        step = self._history.next_redo(self.document)
+        if self._refused() or step is None:
             return
-        if self._batch_is_next():
-            step = self._undone.pop()
-            # its place in time is now
-            again = _Batch(step.id, self.project.store.next_sequence(), step.text, step.small)
-            self._done.append(again)
-            self._exchange(again, f"Redo {step.text}")
-        elif self.document is not None:
-            self.document.redo()
-            self._last_undone = "batch" if self._undone and not self.document.can_redo else "stroke"
+        self._history.redo(step, now=self.project.store.next_sequence)
+        if isinstance(step, Batch):
+            self._exchange(step, f"Redo {step.text}")
 
     def undo_run(self, batch: int) -> None:
         """Undo (or redo) any batch of the past, from the list of runs."""
         if self._refused():
             return
-        self._done = [b for b in self._done if b.id != batch]
-        self._undone = [b for b in self._undone if b.id != batch]
-        self._exchange(_Batch(batch, 0, "", False), "Undo a run")
+        self._history.forget(batch)
+        self._exchange(Batch(batch, 0, "", False), "Undo a run")
 
-    def _exchange(self, batch: _Batch, text: str) -> None:
+    def _exchange(self, batch: Batch, text: str) -> None:
         if batch.small:
             self._writer.call(
                 lambda: _exchanged_ids(self.project.exchange(batch.id)), self._exchanged, self.failed.emit
@@ -455,8 +362,7 @@ class Session(QObject):
         self._closed = True
         self.closing.emit()
         self._timer.stop()
-        if self._scan is not None:
-            self._scan.close()
+        self._scanning.close()
         self.close_image()
         if self.jobs.parent() is self:
             self.jobs.close()

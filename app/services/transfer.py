@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from app.domain.formats import ExportOptions, export, import_labels
+from app.services.changes import Changes
 from app.services.jobs import JobControl, JobError, JobProgress, JobRunner
-from app.services.session import Changes, Session
+from app.services.session import Session
 
 
 def start_export(

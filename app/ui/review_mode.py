@@ -6,8 +6,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 from app.domain.classes import ClassTable
+from app.services.changes import Changes
 from app.services.linked_cursor import LinkedCursor
-from app.services.session import Changes, Session
+from app.services.session import Session
 from app.services.tasks import Worker
 from app.ui.actions import ActionRegistry
 from app.ui.canvas.canvas_view import CanvasView

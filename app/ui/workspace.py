@@ -10,9 +10,10 @@ from PySide6.QtWidgets import QSplitter, QWidget
 
 from app.domain.project import Project
 from app.domain.status import Status
+from app.services.changes import Changes
 from app.services.document import Document
 from app.services.image_loader import ImageLoader
-from app.services.session import Changes, Session
+from app.services.session import Session
 from app.services.tasks import Worker
 from app.services.thumbnails import ThumbnailLoader
 from app.ui.actions import ActionRegistry

@@ -9,7 +9,8 @@ from app.domain.classes import MergeClasses
 from app.domain.label_map import PaintRules, rectangle_region
 from app.domain.project import Commit, Project, Result
 from app.domain.status import Status
-from app.services.session import Changes, Session
+from app.services.changes import Changes
+from app.services.session import Session
 from coordgan_core.errors import DiskFullError
 from tests.app.conftest import WaitUntil
 

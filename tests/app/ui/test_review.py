@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 
 from app.domain.project import Project, Result
 from app.domain.status import Status
-from app.services.session import Changes
+from app.services.changes import Changes
 from app.ui.workspace import Workspace
 from tests.app.ui.conftest import Desk, drag
 

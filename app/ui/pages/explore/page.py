@@ -24,9 +24,9 @@ from PySide6.QtWidgets import (
 
 from app.domain.model_choice import likely_model
 from app.domain.project import Project
+from app.services.changes import Changes
 from app.services.explore import ExploreService, Source
 from app.services.models import ModelInfo
-from app.services.session import Changes
 from app.ui.pages.explore.board import Painting, draw_board
 from app.ui.pages.explore.maps import MapsView
 from app.ui.pages.explore.reconstruct import ReconstructView
