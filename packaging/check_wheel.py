@@ -73,8 +73,7 @@ def wheel_problems(wheel: Path) -> list[str]:
         found.append("the command coordlabel is missing")
     if f"coordlabel-{product().version}" not in wheel.name:
         found.append(f"{wheel.name} is not of version {product().version}")
-    models = {path.relative_to(ROOT).as_posix() for path in (ROOT / "resources").rglob("*.safetensors")}
-    found += [f"{name} is missing" for name in sorted(models - set(names))]
+    found += [f"{name} is missing" for name in _model_names() if name not in names]
     return found
 
 
@@ -95,7 +94,8 @@ def sdist_problems(sdist: Path) -> list[str]:
     """Return what is missing in a sdist: everything from which the wheel is built."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    return [f"{name} is missing in the sdist" for name in (*NEEDED, "pyproject.toml") if name not in names]
+    needed = (*NEEDED, *_model_names(), "pyproject.toml")
+    return [f"{name} is missing in the sdist" for name in needed if name not in names]
 
 
 def use(wheel: Path, folder: Path, *, with_needs: bool = True, python_path: str = "") -> list[str]:
@@ -118,7 +118,10 @@ def use(wheel: Path, folder: Path, *, with_needs: bool = True, python_path: str 
         ([str(scripts / "coordlabel"), "--version"], f"coordlabel {product().version}"),
         ([python, "-m", "app", "--version"], f"coordlabel {product().version}"),
         ([python, "-c", "import app; print(app.__file__)"], str(folder)),
-        ([python, "-c", "import resources; print(len(resources.bundled_models()))"], str(_models())),
+        (
+            [python, "-c", "import resources; print(len(resources.bundled_models()))"],
+            str(len(_model_names())),
+        ),
         ([python, "-c", "import resources; print(resources.sample_project())"], str(folder)),
     ):
         done = subprocess.run(
@@ -129,8 +132,9 @@ def use(wheel: Path, folder: Path, *, with_needs: bool = True, python_path: str 
     return found
 
 
-def _models() -> int:
-    return len(list((ROOT / "resources" / "models").glob("*.safetensors")))
+def _model_names() -> list[str]:
+    """Return the bundled models as wheel and sdist name them."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "resources").rglob("*.safetensors"))
 
 
 def _clean(more: dict[str, str]) -> dict[str, str]:

@@ -77,7 +77,7 @@ def parse(group: Any, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["propagate"], ["maps", "--out"], ["accept"], ["export", "a", "b"], ["train", "--minutes", "x"]]
+    "words", [["evaluate"], ["maps", "--out"], ["accept"], ["export", "a", "b"], ["train", "--minutes", "x"]]
 )
 def test_a_command_that_cannot_be_run_is_noticed(words: list[str]) -> None:
     usage_error = typer.BadParameter.__mro__[1]
