@@ -5,42 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QMainWindow,
-    QMenu,
-    QMessageBox,
-    QSizePolicy,
-    QStackedWidget,
-    QToolBar,
-    QToolButton,
-    QWidget,
-)
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QMessageBox, QStackedWidget, QWidget
 
-from app.services.recent import RecentProject
 from app.ui.action_state import sync_actions, sync_history
 from app.ui.actions import ActionRegistry
 from app.ui.actions.keys import keymap
-from app.ui.actions.layout import TOOL_STRIP, TOOLBAR
+from app.ui.bars import make_bars
 from app.ui.commands import bind_all
 from app.ui.context import AppContext
 from app.ui.dialogs.welcome import WelcomePage
 from app.ui.flows import Flows
-from app.ui.pages.host import PageHost, page_bar
+from app.ui.pages.host import PageHost
 from app.ui.pages.table import LABEL
 from app.ui.panels.jobs_panel import JobsPanel
 from app.ui.texts import tr
 from app.ui.theme import icon
-from app.ui.widgets.basics import EmptyState, button
+from app.ui.widgets.basics import EmptyState
 from app.ui.widgets.dock import Dock
 from app.ui.widgets.status_bar import StatusBar
 from app.ui.window_state import keep_geometry, keep_layout, restore_geometry, restore_layout
 from app.ui.workspace import Workspace
 
 _NOTE_MS = 8000
-
-
 _WISHED = QSize(1440, 900)
 _LEAST = QSize(880, 560)
 _FRAME = QSize(16, 48)
@@ -75,7 +62,9 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(self.host)
         self.docks: dict[str, Dock] = {}
         self._make_docks()
-        self._make_bars()
+        self.bars = make_bars(self)
+        for area, bar in self.bars.placed():
+            self.addToolBar(area, bar)
         self.status = StatusBar()
         self.setStatusBar(self.status)
         bind_all(self)
@@ -113,46 +102,6 @@ class MainWindow(QMainWindow):
             self.setCorner(corner, left)
         for corner in (Qt.Corner.BottomRightCorner, Qt.Corner.TopRightCorner):
             self.setCorner(corner, right)
-
-    def _make_bars(self) -> None:
-        menus = self.actions_by_id.fill_menu_bar(self.menuBar())
-        self._recent_menu: QMenu = menus["recent"]
-        self._recent_menu.aboutToShow.connect(self._fill_recent)
-        self.top_bar = QToolBar(tr("Main toolbar"))
-        self.top_bar.setObjectName("top")
-        self.tool_strip = QToolBar(tr("Tools"))
-        self.tool_strip.setObjectName("tools")
-        self.page_bar = page_bar(self, self.host)
-        for bar in (self.page_bar, self.top_bar, self.tool_strip):
-            bar.setMovable(False)
-            bar.setIconSize(QSize(20, 20))
-            bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
-        self.actions_by_id.fill_toolbar(self.top_bar, TOOLBAR)
-        spacer = QWidget()
-        spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self.top_bar.addWidget(spacer)
-        for action_id in ("review.toggle", "file.export"):
-            self.top_bar.addWidget(self._text_button(action_id))
-        self._propagate = button(
-            tr("Propagate"),
-            self.actions_by_id["label.propagate"].trigger,
-            kind="primary",
-            icon_name="mdi6.creation",
-        )
-        self._propagate.setToolTip(self.actions_by_id["label.propagate"].toolTip())
-        self._propagate.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.top_bar.addWidget(self._propagate)
-        self.actions_by_id.fill_toolbar(self.tool_strip, TOOL_STRIP)
-        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, self.page_bar)
-        self.addToolBar(Qt.ToolBarArea.TopToolBarArea, self.top_bar)
-        self.addToolBar(Qt.ToolBarArea.LeftToolBarArea, self.tool_strip)
-
-    def _text_button(self, action_id: str) -> QToolButton:
-        made = QToolButton()
-        made.setDefaultAction(self.actions_by_id[action_id])
-        made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        return made
 
     # -- projects ----------------------------------------------------------------------------------
 
@@ -266,18 +215,6 @@ class MainWindow(QMainWindow):
         )
         return answer == QMessageBox.StandardButton.Close
 
-    def _fill_recent(self) -> None:
-        self._recent_menu.clear()
-        items: list[RecentProject] = self.context.recent.items()
-        for found in items:
-            action = QAction(icon("mdi6.folder-image"), found.name, self._recent_menu)
-            action.setToolTip(str(found.path))
-            action.setEnabled(found.exists)
-            action.triggered.connect(lambda _checked=False, path=found.path: self.open_project(path))
-            self._recent_menu.addAction(action)
-        if not items:
-            self._recent_menu.addAction(tr("None yet")).setEnabled(False)
-
     def _open_image(self, image_id: int) -> None:
         if self.workspace is not None:
             self.workspace.open_image(image_id)
@@ -346,7 +283,7 @@ class MainWindow(QMainWindow):
         self._sync_timer.start()
 
     def _show_project_parts(self, *, visible: bool) -> None:
-        for part in (self.top_bar, self.tool_strip, self.statusBar()):
+        for part in (self.bars.top, self.bars.tools, self.statusBar()):
             part.setVisible(visible)
         for name, dock in self.docks.items():
             dock.setVisible(visible and name != "jobs")
@@ -369,7 +306,7 @@ class MainWindow(QMainWindow):
 
     def _theme_changed(self) -> None:
         self.actions_by_id.refresh_icons()
-        self._propagate.setIcon(icon("mdi6.creation", "on_accent"))
+        self.bars.propagate.setIcon(icon("mdi6.creation", "on_accent"))
         for state in self.findChildren(EmptyState):
             state.refresh_icons()
         self.host.theme_changed()

@@ -79,7 +79,7 @@ class PageHost(QStackedWidget):
         """Bring the bars and docks of labelling back, or put them away and remember which there were."""
         window = self._window
         has_project = window.workspace is not None
-        for bar in (window.top_bar, window.tool_strip):
+        for bar in (window.bars.top, window.bars.tools):
             bar.setVisible(visible and has_project)
         if visible:
             for dock in self._put_away:

@@ -38,11 +38,11 @@ def test_a_page_puts_the_parts_of_labelling_away_and_brings_them_back(desk: Desk
     shown = {name for name, dock in desk.window.docks.items() if dock.isVisible()}
     desk.window.actions_by_id["page.train"].trigger()
     assert not any(dock.isVisible() for dock in desk.window.docks.values())
-    assert not desk.window.tool_strip.isVisible()
-    assert desk.window.page_bar.isVisible()
+    assert not desk.window.bars.tools.isVisible()
+    assert desk.window.bars.pages.isVisible()
     desk.window.actions_by_id["page.label"].trigger()
     assert {name for name, dock in desk.window.docks.items() if dock.isVisible()} == shown
-    assert desk.window.tool_strip.isVisible()
+    assert desk.window.bars.tools.isVisible()
 
 
 def test_keys_of_the_canvas_do_nothing_on_another_page(desk: Desk, images: Path) -> None:
