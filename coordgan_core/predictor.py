@@ -25,6 +25,7 @@ from coordgan_core.data.pixels import to_tensor
 from coordgan_core.devices import Precision, resolve_device
 from coordgan_core.errors import OutOfMemoryError
 from coordgan_core.files import atomic_path
+from coordgan_core.runtimes import OpenVINONetwork, Runtime, network_for
 
 Image = npt.NDArray[np.uint8]
 _LARGEST_GROWTH = 4  # times the side of a network's map, that of a whole image it saw a part of
@@ -67,6 +68,8 @@ class Predictor:
         batch: Images at once; 0 chooses for the device.
         threads: CPU threads of PyTorch, for the whole process; 0 leaves them.
         cache: Where maps are kept; None computes always.
+        runtime: What runs the network on a processor (`runtimes`): ``"auto"`` is the fastest that is there,
+            with equal labels. A model whose weights still change needs ``"torch"``.
 
     Example:
         >>> predictor = Predictor(coordgan_core.load("faces.safetensors"))  # doctest: +SKIP
@@ -82,6 +85,7 @@ class Predictor:
         batch: int = 0,
         threads: int = 0,
         cache: AnalysisCache | None = None,
+        runtime: Runtime = "auto",
     ) -> None:
         self.device = resolve_device(device)
         self.model = model
@@ -92,6 +96,7 @@ class Predictor:
         if threads:
             torch.set_num_threads(threads)
         self._bfloat16 = precision == "bfloat16"
+        self._runtime = "torch" if runtime == "auto" and self._bfloat16 else runtime
         self.batch = batch or (64 if self.device.type == "cuda" else 8)
         self.cache = cache
 
@@ -104,6 +109,21 @@ class Predictor:
             hasher.update(name.encode())
             hasher.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         return hasher.hexdigest()
+
+    @functools.cached_property
+    def _network(self) -> tuple[Any, str]:
+        """What computes maps, and its name; made when it is first needed."""
+        return network_for(self.model, self.device, self._runtime, side=self.resolution)
+
+    @property
+    def runtime(self) -> str:
+        """What runs the network, with its version."""
+        return self._network[1]
+
+    @property
+    def independent(self) -> bool:
+        """Whether what an image gets is the same to the last bit, however many are analysed at once."""
+        return isinstance(self._network[0], OpenVINONetwork)
 
     def analyse(self, images: Sequence[Image]) -> list[Analysis]:
         """Return the analysis of every image, ``uint8 [H, W, 3]`` of any sizes.
@@ -134,7 +154,7 @@ class Predictor:
         try:
             with torch.inference_mode(), self._autocast():
                 batch = to_tensor(pixels, self.device).contiguous(memory_format=torch.channels_last)
-                found: HasCorrespondence = self.model.correspondence(batch)
+                found: HasCorrespondence = self._network[0].correspondence(batch)
         except torch.cuda.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             if len(images) == 1:

@@ -66,7 +66,7 @@ def smooth_reference(soft: Soft, guide: Image, strength: float, sigma: float) ->
     height, width = guide.shape[:2]
     smoother = cv2.ximgproc.createFastGlobalSmootherFilter(guide, strength, sigma)
     planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in soft]
-    return np.clip(np.stack([smoother.filter(plane) for plane in planes]), 0.0, 1.0)
+    return np.asarray(np.clip([smoother.filter(plane) for plane in planes], 0.0, 1.0), np.float32)
 
 
 def _box(plane: Soft, width: int, height: int, margin: int) -> Box:

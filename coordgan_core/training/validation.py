@@ -97,7 +97,7 @@ def validate(
         ImageError: A labelled image cannot be read.
         LabelError: A label map cannot be read or does not fit its image.
     """
-    predictor = Predictor(model, device=device)
+    predictor = Predictor(model, device=device, runtime="torch")  # its weights are not final
     labelled = [read_reference(*pair) for pair in pairs]
     if len(labelled) == 1:
         return measure_copies(predictor, labelled[0], [path for path in others if path != pairs[0][0]])
