@@ -16,6 +16,7 @@ from coordgan_core.config import Config, replace
 from coordgan_core.data.sampler import generator
 from coordgan_core.training import outputs, stages
 from coordgan_core.training.events import Event, SnapshotWritten
+from coordgan_core.training.loop import train
 from coordgan_core.training.state import Position
 from coordgan_core.training.steps import take_step
 
@@ -152,3 +153,8 @@ def assert_same(left: Any, right: Any, where: str = "") -> None:
             assert_same(*pair, f"{where}/{index}")
     else:
         assert left == right, where
+
+
+def run_whole(images: Path, run: Path, **changes: object) -> list[Event]:
+    """Train a toy to its end; return all that it told."""
+    return list(train(toy_config(**changes), images=images, run=run, device="cpu"))
