@@ -22,7 +22,7 @@ from app.domain.formats.base import (
     no_extras,
 )
 from app.domain.formats.exports import complete, write_items
-from app.domain.formats.matching import agreement, format_of, loaded, match, same_classes
+from app.domain.formats.matching import agreement, check_extras, format_of, loaded, match, same_classes
 from app.domain.formats.names import file_path, stems, unique_names
 from app.domain.formats.sources import IMAGE_ENDINGS, image_size
 from app.domain.palette import default_color
@@ -203,7 +203,7 @@ def _plan(read: Source, found: Sequence[_Image], *, same_family: bool) -> _Plan:
             stem,
             image.file or Path(image.path),
             item.load,
-            extras=item.extras if same_family else no_extras,
+            extras=functools.partial(check_extras, item) if same_family else no_extras,
         )
         for (item, image), stem in zip(pairs, names, strict=True)
     ]
@@ -236,6 +236,7 @@ def _looked(plan: _Plan, read: Source, known: KnownImages) -> tuple[_Plan, list[
         item = ExportItem(item.id, item.path, item.stem, item.source, load, item.score, item.extras)
         items.append(item)
         try:
+            item.extras()
             ids |= set(np.flatnonzero(np.bincount(item.load().ravel(), minlength=256)).tolist())
             looks.append((item.path, ""))
         except CoordError as error:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from app.domain.classes import ClassTable, ImportClasses
 from app.domain.formats.base import Format, ImportItem, Source
 from app.domain.formats.exports import spread
-from app.domain.formats.matching import format_of, keep_extras, known_images, loaded, match
+from app.domain.formats.matching import check_extras, format_of, keep_extras, known_images, loaded, match
 from app.domain.palette import Color
 from app.domain.project import ImageRow, Project
 from app.domain.storage.class_rows import table_to_json
@@ -185,9 +185,10 @@ def _take(
     try:
         row = project.measure(row.id)
         labels = loaded(item, (row.width, row.height) if row.width else None)
+        extras = check_extras(item) if chosen.extras_of else {}
         taken = project.batches.write_labels(batch, row.id, table[labels], overwrite=overwrite)
         if taken and chosen.extras_of:
-            keep_extras(project, chosen, row.path, item.extras())
+            keep_extras(project, chosen, row.path, extras)
     except CoordError as error:
         return False, str(error)
     return taken, ""

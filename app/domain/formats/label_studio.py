@@ -229,7 +229,10 @@ def image_name(data: Mapping[str, Any]) -> str:
     url = data.get(_TO) or next((v for v in data.values() if isinstance(v, str)), "")
     if not isinstance(url, str):
         return ""
-    parts = urlsplit(url) if "://" in url or url.startswith("/data/") else None
+    try:
+        parts = urlsplit(url) if "://" in url or url.startswith("/data/") else None
+    except ValueError:  # brackets that are no address: a name as any other
+        parts = None
     if parts is None:
         return json_files.clean_name(url)
     local = parse_qs(parts.query).get("d")

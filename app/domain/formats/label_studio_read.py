@@ -13,7 +13,7 @@ import numpy.typing as npt
 from app.domain.edits import LabelMap
 from app.domain.formats import brush, json_files, polygons
 from app.domain.formats.rle import damaged
-from app.domain.formats.sources import xml_elements
+from app.domain.formats.sources import Tree, xml_elements
 from app.domain.palette import Color, parse_color
 
 _LABEL_KEYS = ("brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels", "labels")
@@ -38,7 +38,7 @@ def labels_of_config(file: Path) -> dict[str, Color | None]:
     labels: dict[str, Color | None] = {}
     if not file.is_file():
         return labels
-    with file.open("rb") as stream:
+    with Tree(file.parent).open(file.name) as stream:
         for element in xml_elements(stream, file.name):
             if element.opens and element.name == "Label" and _LIST_TAGS & set(element.path):
                 color = element.attributes.get("background", "")

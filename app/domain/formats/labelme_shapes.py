@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import math
 from collections.abc import Iterable, Mapping
@@ -103,7 +102,9 @@ def _mask(shape: Shape, points: Points, place: str) -> tuple[int, int, npt.NDArr
                     place, f"a mask of {image.width} x {image.height} pixels, which is not that of its box"
                 )
             values: npt.NDArray[Any] = np.asarray(image)
-    except (binascii.Error, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except LabelError:
+        raise
+    except Exception as error:  # Pillow's decoders fail on damaged files with a dozen unrelated types
         raise damaged(place, f"a mask that is no PNG ({error})") from error
     if values.ndim == 3:
         values = np.any(values, axis=2)

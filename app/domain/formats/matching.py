@@ -21,6 +21,7 @@ from coordgan_core.files import plain_file, write_json
 
 _log = logging.getLogger(__name__)
 _EXTRAS = "extras"
+MOST_LEVELS = 100
 
 
 class _Named(Protocol):
@@ -148,6 +149,29 @@ def keep_extras(project: Project, chosen: Format, path: str, extras: Mapping[str
         write_json(file, extras)
     else:
         file.unlink(missing_ok=True)
+
+
+def check_extras(item: ImportItem) -> Mapping[str, Any]:
+    """Return what a format did not understand of an image.
+
+    Raises:
+        LabelError: It nests too deeply to be written again.
+    """
+    extras = item.extras()
+    if _nests(extras, MOST_LEVELS):
+        raise LabelError(
+            f"the labels {item.key} hold values that nest more than {MOST_LEVELS} levels deep",
+            expected="what annotation programs write",
+            remedy="take the unknown keys out of the file",
+        )
+    return extras
+
+
+def _nests(value: Any, levels: int) -> bool:
+    if levels == 0:
+        return True
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return any(_nests(each, levels - 1) for each in inner)
 
 
 def kept_extras(project: Project, chosen: Format, path: str) -> dict[str, Any]:

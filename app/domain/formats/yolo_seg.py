@@ -51,6 +51,8 @@ LABEL_FOLDER = "labels"
 SPLITS = ("train", "val", "test")
 HOLES = Choice("holes", "Holes", {"cut": "cut open: nothing is lost", "fill": "filled: simpler outlines"})
 Size = tuple[int, int]
+_FARTHEST = 1e4
+"""Of a corner, in widths and heights of the image."""
 
 
 class YoloSeg(BaseFormat):
@@ -241,7 +243,8 @@ def _parsed(fields: Sequence[str], where: str) -> tuple[int, npt.NDArray[np.floa
     try:
         index = int(fields[0])
         values = np.array([float(v) for v in fields[1:]])
-        if not 0 <= index < 255 or not np.isfinite(values).all() or len(values) < 4 or len(values) % 2:
+        far = not (np.abs(values) <= _FARTHEST).all()
+        if not 0 <= index < 255 or far or len(values) < 4 or len(values) % 2:
             raise ValueError(f"class {index} with {len(values)} numbers")
     except ValueError as error:
         raise unreadable(where, error) from error

@@ -112,10 +112,16 @@ def _unpack_one(archive: zipfile.ZipFile, folder: Path) -> Iterator[int]:
     record = _record(archive)
     for info in archive.infolist():
         yield info.file_size
-        if info.is_dir() or info.filename.endswith("/RECORD") or _UNNEEDED.search(info.filename):
+        if info.filename.endswith(("/", "/RECORD")) or _UNNEEDED.search(info.filename):
             continue
         parts = PurePosixPath(info.filename).parts
-        if info.filename.startswith("/") or ".." in parts or "\\" in info.filename or ":" in info.filename:
+        if (
+            not parts
+            or info.filename.startswith("/")
+            or ".." in parts
+            or "\\" in info.filename
+            or ":" in info.filename
+        ):
             raise _damaged(archive, f"{info.filename} leads out of the folder")
         path = folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
