@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.faults.processes import LOADED, Victim
 
 HANG_SEC = 60.0
+ONLY = "target.txt"
+"""Names the one target of a campaign that has only one, for its workers."""
 START_SEC = 120.0
 """What a worker may take to load PyTorch on a busy machine."""
 
@@ -35,10 +37,13 @@ def run(
     seed: int = 0,
     hang_sec: float = HANG_SEC,
     worker: str = "tests.fuzz.worker:work",
+    target: str = "",
     progress: Callable[[Report], None] = lambda _: None,
     enough: Callable[[Report], bool] = lambda _: False,
 ) -> Report:
-    """Feed until the time or the inputs are over, or it is enough."""
+    """Feed all targets, or one, until the time or the inputs are over, or it is enough."""
+    if target:
+        (root / ONLY).write_text(target)
     if "tests.fuzz.worker" not in LOADED:
         LOADED.append("tests.fuzz.worker")
     report, began, started = Report(), time.monotonic(), 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.faults.processes import Tell
 from tests.fuzz import models, targets
+from tests.fuzz.campaign import ONLY
 
 TARGETS = {**targets.TARGETS, **models.TARGETS}
 SHARES = {"image": 8, "label map": 4, "import": 6, "database": 4, "model file": 6, "message": 2, "text": 2}
@@ -24,20 +25,23 @@ def names() -> list[str]:
     return [name for name in TARGETS for _ in range(SHARES.get(name, 1))]
 
 
-def feed(target: str, place: Path, seed: int) -> None:
-    """Give one input to a target, in an empty folder."""
+def feed(target: str, place: Path, seed: int | random.Random) -> None:
+    """Give one input to a target, in an empty folder; the seed may be what makes all choices itself."""
     folder = place / "input"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what reads files: a warning is no crash
-        TARGETS[target](folder, random.Random(f"{target} {seed}"))
+        chance = random.Random(f"{target} {seed}") if isinstance(seed, int) else seed
+        TARGETS[target](folder, chance)
 
 
 def work(tell: Tell, place: Path, seed: int) -> None:
     """Feed one input after the other, told before and after; the driver ends it."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     chance, order = random.Random(seed), names()
+    if (place.parent / ONLY).exists():
+        order = [(place.parent / ONLY).read_text()]
     while True:
         target, number = chance.choice(order), chance.randrange(1 << 40)
         tell("feed", target, number)
