@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
@@ -16,6 +17,8 @@ from app.launch import Running
 from app.ui.canvas.canvas_view import CanvasView
 from app.ui.main_window import MainWindow
 from app.ui.workspace import Workspace
+from tests.app.ui.explore_tab import Tab
+from tests.app.ui.fake_explore import ExploreEngine
 from tests.app.ui.fakes import FakeEngine
 
 Wait = Callable[..., None]
@@ -60,18 +63,43 @@ class Desk:
         QApplication.processEvents()
 
 
+@contextlib.contextmanager
+def launched(application: QApplication, profile: Path, engine: FakeEngine, size: QSize) -> Iterator[Running]:
+    """Show the application with an empty profile and an engine of the tests; both go with it."""
+    running = Running(application, profile, engine)
+    running.window.resize(size)
+    running.show(None)
+    QTest.qWaitForWindowActive(running.window, 1000)
+    yield running
+    running.close()
+    engine.deleteLater()
+    application.setStyleSheet("")
+
+
 @pytest.fixture
 def desk(qapp: QApplication, tmp_path: Path, wait_until: Wait) -> Iterator[Desk]:
     """The application with an empty profile."""
     engine = FakeEngine()
-    running = Running(qapp, tmp_path / "profile", engine)
-    running.window.resize(1100, 760)
-    running.show(None)
-    QTest.qWaitForWindowActive(running.window, 1000)
-    yield Desk(running, engine, wait_until)
-    running.close()
-    engine.deleteLater()
-    qapp.setStyleSheet("")
+    with launched(qapp, tmp_path / "profile", engine, QSize(1100, 760)) as running:
+        yield Desk(running, engine, wait_until)
+
+
+@pytest.fixture
+def tab(qapp: QApplication, tmp_path: Path, wait_until: Wait) -> Iterator[Tab]:
+    """The window with an empty profile and an engine that answers at once."""
+    engine = ExploreEngine()
+    with launched(qapp, tmp_path / "profile", engine, QSize(1200, 800)) as running:
+        yield Tab(running, engine, wait_until)
+
+
+@pytest.fixture
+def opened(tab: Tab, images: Path) -> Tab:
+    """Open a project of six images."""
+    assert tab.running.window.open_project(images)
+    workspace = tab.running.window.workspace
+    assert workspace is not None
+    tab.wait(lambda: workspace.browser.model.rowCount() == 6)
+    return tab
 
 
 def send_mouse(
