@@ -20,7 +20,7 @@ TILE_PX = 256
 
 _HEADER = struct.Struct("<IQ")
 _PATCH = struct.Struct("<6I")
-_MAX_PIXELS = 1 << 32
+_MAX_PIXELS = 1 << 29
 _LEVEL = 1  # strokes are saved while the person goes on painting: speed before size
 
 

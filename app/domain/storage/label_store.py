@@ -27,12 +27,14 @@ from app.domain.label_map import histogram
 from app.domain.place import image_hash, label_name
 from app.domain.status import HUMAN, Origin, Status, after_edit
 from app.domain.storage.database import Database
+from coordgan_core.data.images import MAX_PIXELS
 from coordgan_core.errors import CoordError, DiskFullError, LabelError
 from coordgan_core.labels import read_confidence, read_label_map, write_label_map
 
 Action = Literal["do", "undo", "redo"]
 STATE_COLUMNS = ("status", "origin", "note", "confidence", "run_id", "has_labels", "history_from", "depth")
 _HEAD = "SELECT path, width, height, label_seq, has_labels FROM images WHERE id = ?"
+_MOST_PIXELS = 2 * MAX_PIXELS  # of an image of which at least the size can be read
 _LOCKS = 64
 _SYNCS = 8
 
@@ -141,6 +143,12 @@ class LabelStore:
                 f"the size of {path} is not known",
                 expected="an image that can be read",
                 remedy="check that the image file is there and whole",
+            )
+        if width * height > _MOST_PIXELS:
+            raise LabelError(
+                f"the project database gives {path} a size of {width} x {height} pixels",
+                expected="that of an image",
+                remedy="rename project.sqlite and open the folder again: the label maps beside it are kept",
             )
         return np.zeros((height, width), np.uint8)
 

@@ -12,7 +12,7 @@ import os
 from app.domain.status import Origin, Status
 from app.domain.storage.database import Database
 
-_WHOLE = "typeof({0}) <> 'integer' OR {0} < 0"
+_WHOLE = f"typeof({{0}}) <> 'integer' OR {{0}} NOT BETWEEN 0 AND {1 << 62}"  # there is always a next one
 _WORDS = "typeof({0}) <> 'text'"
 _NUMBER = "typeof({0}) NOT IN ('real', 'integer')"
 _BYTES = "typeof({0}) NOT IN ('blob', 'null')"
