@@ -17,26 +17,58 @@ from coordgan_core.errors import ConfigError
 from coordgan_core.labels import LabelMap, resize_labels
 
 Image = npt.NDArray[np.uint8]
-Structure = Literal["gray", "gradient"]
+Structure = Literal["gray", "gradient", "local", "local-gradient"]
 PEERS: tuple[str, ...] = ("copy", "dis", "dis-gradient")
 """Names of the peers: copy the label map; DIS optical flow on gray; DIS on colour gradients."""
+
+LOCAL_CONTRAST_REACH, LOCAL_GRADIENT_REACH = 6 / 128, 8 / 128
+"""Standard deviations of the neighbourhoods of the ``"local"`` structure images, as parts of the side."""
 
 
 def structure_image(image: Image, kind: Structure) -> Image:
     """Return what optical flow compares, ``uint8 [H, W]``, of an image ``uint8 [H, W, 3]``.
 
-    ``"gray"`` is the luma; ``"gradient"`` the smoothed magnitude of the smoothed Lab image's gradient over
+    ``"gray"`` is the luma. ``"gradient"`` is the smoothed magnitude of the smoothed Lab image's gradient over
     all three channels, stretched so that its 99th percentile is white: it shows where edges are, whatever
-    the colours.
+    the colours. The ``"local"`` ones are these two by the contrast of their neighbourhood: a collarbone
+    before a lung, or an eyelid, counts as much as the outline of the body, and light from one side nothing.
     """
     if kind == "gray":
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    if kind == "local":
+        return _local_contrast(structure_image(image, "gray"))
+    if kind == "local-gradient":
+        return _local_strength(structure_image(image, "gradient"))
     lab = cv2.cvtColor(image.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
     lab = cv2.GaussianBlur(lab, (0, 0), 1.0)
     squares = cv2.Sobel(lab, cv2.CV_32F, 1, 0) ** 2 + cv2.Sobel(lab, cv2.CV_32F, 0, 1) ** 2
     magnitude = cv2.GaussianBlur(np.sqrt(squares.sum(-1)), (0, 0), 1.0)
     white = np.percentile(magnitude, 99) + 1e-6
     return np.asarray(np.clip(magnitude * (255.0 / white), 0, 255), np.uint8)
+
+
+def _local_contrast(values: Image) -> Image:
+    """Return deviations from the mean around each pixel, in standard deviations around it."""
+    plain = values.astype(np.float32)
+    mean = _neighbourhood(plain, LOCAL_CONTRAST_REACH)
+    variance = _neighbourhood(plain * plain, LOCAL_CONTRAST_REACH) - mean * mean
+    deviation = np.sqrt(np.maximum(variance, 0.0)) + 6.0  # of 255: flat ground shows no noise
+    return np.asarray(np.clip(128.0 + 50.0 * (plain - mean) / deviation, 0, 255), np.uint8)
+
+
+def _local_strength(values: Image) -> Image:
+    """Return magnitudes by their mean around each pixel."""
+    plain = values.astype(np.float32)
+    mean = _neighbourhood(plain, LOCAL_GRADIENT_REACH)
+    return np.asarray(np.clip(90.0 * plain / (mean + 12.0), 0, 255), np.uint8)
+
+
+def _neighbourhood(values: npt.NDArray[np.float32], reach: float) -> npt.NDArray[np.float32]:
+    """Return a wide Gaussian mean; at a quarter of the size, where it costs little and looks the same."""
+    height, width = values.shape
+    small = cv2.resize(values, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
+    mean = cv2.GaussianBlur(small, (0, 0), reach * small.shape[0])
+    return np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def dis_flow(query: Image, reference: Image) -> npt.NDArray[np.float32]:
@@ -99,18 +131,19 @@ class Peer:
 class AlignConfig:
     """Residual alignment: a short flow between the reference, carried to the query, and the query itself."""
 
-    size: int = 128
+    size: int = 256
     """Side, in pixels, at which it works."""
-    kinds: tuple[Structure, ...] = ("gray", "gradient")
+    kinds: tuple[Structure, ...] = ("local", "local-gradient")
     """A flow is tried on each of these structure images; the one that aligns all of them best is kept."""
-    max_flow_px: float = 6.0
-    """Longer displacements are cut to this length, where the images are not alike."""
-    max_trusted_flow_px: float = 20.0
+    max_flow: float = 3 / 64
+    """Longer displacements are cut to this part of the side, where the images are not alike."""
+    max_trusted_flow: float = 10 / 64
     """The same where they are."""
-    trust: tuple[float, float] = (0.6, 0.75)
+    trust: tuple[float, float] = (0.55, 0.7)
     """Correlations after alignment at which trust begins and is full: X-rays get there, few faces."""
-    gate_px: float = 3.0
-    """Neighbourhood in which an untrusted flow must lower the difference to be applied; 0: everywhere."""
+    gate: float = 3 / 128
+    """Neighbourhood, as a part of the side, in which an untrusted flow must lower the difference to be
+    applied; 0: everywhere."""
     gate_slope: float = 3.0
     """How fast an untrusted flow is let in with the share of the difference that it removes."""
     min_gain: float = 0.02
@@ -174,14 +207,14 @@ class Aligner:
         everywhere. Otherwise only short ways are gone, and only where the neighbourhood comes closer by it.
         """
         config = self.config
-        moved = self._moved(start, flow, config.max_trusted_flow_px)
+        moved = self._moved(start, flow, config.max_trusted_flow * config.size)
         low, full = config.trust
         likeness = _mean_correlation(query, self._carry(moved))
         trust = float(np.clip((likeness - low) / (full - low), 0.0, 1.0))
         if trust < 1.0:
-            shortest, longest = config.max_flow_px, config.max_trusted_flow_px
+            shortest, longest = config.max_flow * config.size, config.max_trusted_flow * config.size
             moved = self._moved(start, flow, shortest + trust * (longest - shortest))
-        if trust == 1.0 or config.gate_px <= 0:
+        if trust == 1.0 or config.gate <= 0:
             return moved
         gate = self._gate(query, carried, self._carry(moved)).clamp_min(trust)
         return start + gate * (moved - start)
@@ -195,7 +228,9 @@ class Aligner:
         """Return in [0, 1], ``[size, size]``, how much structures around each pixel have come closer."""
 
         def blurred(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            return np.asarray(cv2.GaussianBlur(values, (0, 0), self.config.gate_px), np.float32)
+            return np.asarray(
+                cv2.GaussianBlur(values, (0, 0), self.config.gate * self.config.size), np.float32
+            )
 
         ours = query.astype(np.float32)
         old, new = (blurred(np.abs(ours - other).mean(0)) for other in (before, after))

@@ -28,7 +28,7 @@ def iou(predicted, truth):
     return confusion.mean_iou()
 
 
-@pytest.mark.parametrize("kind", ["gray", "gradient"])
+@pytest.mark.parametrize("kind", ["gray", "gradient", "local", "local-gradient"])
 def test_flow_finds_a_shift(kind):
     query, reference = (structure_image(textured(s)[0], kind) for s in (6, 0))
     flow = dis_flow(query, reference)
@@ -59,6 +59,19 @@ def test_gradients_ignore_inverted_colours():
     assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.8
 
 
+def test_local_structures_ignore_light_from_one_side():
+    noise = np.random.default_rng(0).normal(128, 200, (128, 128, 3)).astype(np.float32)
+    image = np.clip(cv2.GaussianBlur(noise, (0, 0), 3), 0, 255).astype(np.uint8)
+    shaded = (image * np.linspace(0.15, 1.0, 128)[:, None]).astype(np.uint8)
+
+    def likeness(kind):
+        pair = [structure_image(one, kind).ravel() for one in (image, shaded)]
+        return np.corrcoef(*pair)[0, 1]
+
+    assert likeness("local") > likeness("gray") + 0.3
+    assert likeness("local-gradient") > likeness("gradient") + 0.2
+
+
 def test_unknown_peers_are_refused():
     with pytest.raises(ConfigError, match="telepathy"):
         Peer("telepathy", *textured())
@@ -70,7 +83,7 @@ def test_alignment_corrects_a_map_that_is_off():
     identity = coords.canonical_grid(128, 128)
     exact = identity - torch.tensor([12 / 128, 0.0])[:, None, None]
     wrong = exact + torch.tensor([5 / 128, 0.0])[:, None, None]
-    aligner = Aligner(identity, reference)
+    aligner = Aligner(identity, reference, AlignConfig(size=128))
     result = aligner.align(wrong, query)
     assert result.accepted
     assert result.after > result.before
@@ -83,7 +96,7 @@ def test_alignment_keeps_the_map_where_flow_gains_nothing():
     identity = coords.canonical_grid(64, 64)
     result = Aligner(identity, reference, AlignConfig(min_gain=0.02)).align(identity, reference)
     assert not result.accepted
-    assert torch.allclose(result.correspondence, coords.canonical_grid(128, 128), atol=1e-6)
+    assert torch.allclose(result.correspondence, coords.canonical_grid(256, 256), atol=1e-6)
 
 
 def test_long_flows_are_cut():
@@ -94,7 +107,7 @@ def test_long_flows_are_cut():
 @pytest.mark.parametrize(("trust", "at_most_px"), [((0.0, 0.01), 20.0), ((0.9999, 1.0), 6.0)])
 def test_only_images_that_become_alike_are_followed_far(trust, at_most_px):
     identity = coords.canonical_grid(128, 128)
-    config = AlignConfig(trust=trust, gate_px=0)
+    config = AlignConfig(size=128, trust=trust, gate=0.0)
     result = Aligner(identity, textured(0)[0], config).align(identity, textured(14)[0])
     moved_px = (result.correspondence - identity).norm(dim=0) * 64
     assert result.accepted
