@@ -32,7 +32,7 @@ class BrowserModel(QAbstractListModel):
         super().__init__()
         self._project = project
         self._ids: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._places: NDArray[np.int64] | None = None
+        self._places: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self._pages: OrderedDict[int, dict[int, ImageRow]] = OrderedDict()
         self.query = ""
         self.order = Sort.NAME
@@ -90,11 +90,12 @@ class BrowserModel(QAbstractListModel):
         if not len(self._ids):
             return np.zeros(0, np.int64)
         if self._places is None:
-            self._places = np.argsort(self._ids, kind="stable")
+            places = np.argsort(self._ids, kind="stable")
+            self._places = places, self._ids[places]
+        places, ordered = self._places
         wanted = np.fromiter(image_ids, np.int64)
-        ordered = self._ids[self._places]
         at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-        found: NDArray[np.int64] = self._places[at[ordered[at] == wanted]]
+        found: NDArray[np.int64] = places[at[ordered[at] == wanted]]
         return found
 
     def refresh(self, image_ids: Iterable[int]) -> None:

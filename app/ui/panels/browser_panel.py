@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from PySide6.QtCore import (
@@ -32,7 +32,7 @@ from app.domain.search import SearchError, complete
 from app.domain.status import Status
 from app.services.thumbnails import ThumbnailLoader
 from app.ui.panels.browser_delegate import BrowserDelegate
-from app.ui.panels.browser_model import ID_ROLE, BrowserModel
+from app.ui.panels.browser_model import ID_ROLE, BrowserModel, Index
 from app.ui.texts import plural, tr
 from app.ui.theme import icon
 from app.ui.theme.tokens import STATUS_COLOURS, STATUS_ICONS
@@ -65,6 +65,20 @@ def completions(text: str, cursor: int, class_names: Iterable[str]) -> list[str]
     word = text[word_start:cursor]
     start = word_start + (max(word.rfind(":"), word.rfind(",")) + 1 if ":" in word else word.startswith("-"))
     return [text[:start] + choice + text[cursor:] for choice in complete(text, cursor, class_names)]
+
+
+class ImageList(QListView):
+    """A list view whose items never change their size: new data need no new layout.
+
+    Qt's own lays out all items again, which for 100,000 images takes longer than everything else that is done
+    when a machine has labelled one.
+    """
+
+    def dataChanged(  # noqa: N802
+        self, first: Index, last: Index, roles: Sequence[int] = ()
+    ) -> None:
+        """Paint the items that changed."""
+        QAbstractItemView.dataChanged(self, first, last, list(roles))
 
 
 class BrowserPanel(QWidget):
@@ -127,7 +141,7 @@ class BrowserPanel(QWidget):
         self.sort_box.currentIndexChanged.connect(self._sort_chosen)
 
     def _make_view(self) -> None:
-        view = QListView()
+        view = ImageList()
         view.setModel(self.model)
         view.setItemDelegate(self.delegate)
         view.setUniformItemSizes(True)

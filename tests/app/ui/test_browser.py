@@ -203,3 +203,34 @@ def test_list_and_grid_show_thumbnails(panel: BrowserPanel, wait_until, qapp: QA
 )
 def test_completing_a_word_keeps_the_rest_of_the_search(text: str, expected: list[str]) -> None:
     assert completions(text, len(text), ("background", "nose")) == expected
+
+
+class CountingModel(BrowserModel):
+    """Counts how often Qt asks for the number of rows: once for each item that it lays out."""
+
+    asked = 0
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        CountingModel.asked += 1
+        return super().rowCount(QModelIndex() if parent is None else parent)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+    monkeypatch.setattr("app.ui.panels.browser_panel.BrowserModel", CountingModel)
+    write_images(project.images_folder, 600, width=4, height=4)
+    list(project.scan())
+
+
+def test_a_changed_image_is_painted_anew_without_a_look_at_all_the_others(
+    counted: None, panel: BrowserPanel, project: Project
+) -> None:
+    """Otherwise a propagation to 100,000 images lays out 100,000 items for each of them."""
+    panel.view.grab()
+    first = int(panel.model.ids[0])
+    project.set_status([first], Status.ACCEPTED)
+    before, CountingModel.asked = panel.view.viewport().grab().toImage(), 0
+    panel.refresh([first])
+    after = panel.view.viewport().grab().toImage()  # what waits to be laid out is laid out here at the latest
+    assert 0 < CountingModel.asked < 200
+    assert after != before
