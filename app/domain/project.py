@@ -9,10 +9,7 @@ to.
 from __future__ import annotations
 
 import contextlib
-import json
-import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain import scan as scanning
-from app.domain.classes import (
-    BACKGROUND,
-    ClassChange,
-    ClassTable,
-    LabelClass,
-    RestoreClasses,
-    bridge,
-    changed_classes,
-    pixel_mapping,
-    table_from_names,
-)
+from app.domain.classes import ClassChange, ClassTable, table_from_names
 from app.domain.edits import Edit, LabelMap
-from app.domain.palette import hex_color
 from app.domain.place import FOLDER, OPENER, find_project, images_of, relative, sweep, why_not_ours
 from app.domain.search import Query, parse
 from app.domain.status import Origin, Status
 from app.domain.storage.batch_rows import Exchange, Result, RunRow, damaged
 from app.domain.storage.batches import Batches
-from app.domain.storage.class_rows import table_from_json, table_from_rows, table_to_json
+from app.domain.storage.class_store import ChangePreview, ClassStore
 from app.domain.storage.database import Database
 from app.domain.storage.index import ImageIndex, ImageRow, Sort
 from app.domain.storage.label_store import Commit, LabelStore
@@ -46,7 +32,6 @@ from app.domain.storage.lock import ProjectLock
 from app.domain.storage.soundness import unsound
 from coordgan_core.errors import CoordError, DataError, LabelError
 from coordgan_core.files import write_json
-from coordgan_core.labels import LabelClasses
 
 DATABASE = "project.sqlite"
 
@@ -65,15 +50,6 @@ __all__ = [
 ScanProgress = scanning.ScanProgress
 
 
-@dataclass(frozen=True)
-class ChangePreview:
-    """What a change of the classes would do: images and pixels that change, and the same in words."""
-
-    images: int
-    pixels: int
-    text: str
-
-
 class Project:
     """An open project; every method may be called from any thread.
 
@@ -87,7 +63,6 @@ class Project:
         self.read_only_reason = ""
         self.recovered = 0
         self.note = ""
-        self._classes_lock = threading.RLock()
         self._lock = ProjectLock(folder / "project.lock")
         if read_only:
             self.read_only_reason = "opened for reading only"
@@ -100,7 +75,9 @@ class Project:
             self.index = ImageIndex(self.database)
             self.store = LabelStore(self.database, folder, lambda: self.classes.palette())
             self.batches = Batches(self.database, self.store)
-            self._classes = self._load_classes()
+            self.class_store = ClassStore(
+                self.database, folder, self.index, self.batches, read_only=self.read_only
+            )
             if not self.read_only:
                 self._recover()
         except BaseException:
@@ -307,32 +284,14 @@ class Project:
 
     def exchange(self, batch: int) -> Iterator[Exchange]:
         """Undo a batch, or redo one that was undone; restores the classes where the batch changed them."""
-        row = self.database.one(
-            "SELECT undone, classes_before, classes_after FROM batches WHERE id = ?", (batch,)
-        )
-        if row is None:
-            raise LabelError(f"there is no batch {batch}", remedy="open the folder again")
-        text = row[2] if row[0] else row[1]
-        table = None if text is None else table_from_json(text)
-        if table is not None:  # first, so that no pixel is ever of a class that is not there
-            self._store_classes(bridge(self.classes, table))
-        yield from self.batches.exchange(batch)
-        if table is not None:
-            self._store_classes(self._with_used(table))
-        self.batches.finish_exchange(batch)
-
-    def _with_used(self, table: ClassTable) -> ClassTable:
-        """Return a table with the present classes added that images would otherwise lose the names of."""
-        used = [c for c in self.classes.classes if table.get(c.id) is None and self.index.class_use(c.id)[0]]
-        return bridge(table, ClassTable((BACKGROUND, *used)))
+        return self.class_store.exchange(batch)
 
     # --- classes
 
     @property
     def classes(self) -> ClassTable:
         """The label classes."""
-        with self._classes_lock:
-            return self._classes
+        return self.class_store.table
 
     def preview(self, change: ClassChange) -> ChangePreview:
         """Say what a change of the classes would do.
@@ -340,88 +299,21 @@ class Project:
         Raises:
             LabelError: The change is impossible.
         """
-        change.apply(self.classes)
-        images = pixels = 0
-        for class_id in changed_classes(change):
-            used = self.index.class_use(class_id)
-            images, pixels = images + used[0], pixels + used[1]
-        rewritten = bool(pixel_mapping(change))
-        what = "changes the pixels of" if rewritten else "changes how it looks in"
-        text = f"{what} {images} image{'' if images == 1 else 's'}" if images else "changes no image"
-        return ChangePreview(images, pixels if rewritten else 0, text)
+        return self.class_store.preview(change)
 
     def change_classes(self, change: ClassChange) -> Iterator[Exchange]:
-        """Change the classes as one undoable batch, rewriting label maps where pixels change.
-
-        Yields:
-            Progress over the images; the new classes hold from the first on. The batch is the newest of
-            `runs`.
-
-        Raises:
-            LabelError: The change is impossible; nothing was changed.
-        """
-        before = self.classes
-        after = change.apply(before)
-        batch = self.batches.begin("classes", change.text)
-        mapping = pixel_mapping(change)
-        self.remember_classes(batch, table_to_json(before), table_to_json(after))
-        ids = sorted({i for source in mapping for i in self.index.with_class(source)})
-        table = np.arange(256, dtype=np.uint8)
-        for source, target in mapping.items():
-            table[source] = target
-        if not mapping:
-            self._store_classes(after)
-        yield Exchange((), 0, 0, len(ids), batch)
-        for done, image_id in enumerate(ids, 1):
-            self.batches.write_mapping(batch, image_id, table)
-            yield Exchange((image_id,), 0, done, len(ids), batch)
-        if mapping:
-            # last, so that a crash in between leaves no pixels of a class that is gone
-            self._store_classes(self._with_used(after))
-        self.batches.finish(batch)
+        """Change the classes as one undoable batch; see `ClassStore.change`."""
+        return self.class_store.change(change)
 
     def remember_classes(self, batch: int, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
         """Note how a batch changes the classes, so that undoing it brings them back."""
-        with self.database.write() as connection:
-            connection.execute(
-                "UPDATE batches SET classes_before = ?, classes_after = ? WHERE id = ?",
-                (json.dumps(before), json.dumps(after), batch),
-            )
+        self.class_store.remember(batch, before, after)
 
     def set_classes(self, table: ClassTable) -> None:
         """Put a whole table in place without a batch (a new project, a template)."""
-        self._store_classes(RestoreClasses(table).apply(self.classes))
+        self.class_store.replace(table)
 
-    def _store_classes(self, table: ClassTable) -> None:
-        with self._classes_lock:
-            with self.database.write() as connection:
-                connection.execute("DELETE FROM classes")
-                connection.executemany(
-                    "INSERT INTO classes (id, name, color, locked, visible, position) VALUES (?,?,?,?,?,?)",
-                    [
-                        (c.id, c.name, hex_color(c.color), c.locked, c.visible, position)
-                        for position, c in enumerate(table.classes)
-                    ],
-                )
-            self._classes = table
-        if not self.folder.is_dir():  # taken away: none must be made in its place
-            return
-        with contextlib.suppress(CoordError):  # a copy for other programs; the database is what counts
-            write_json(self.folder / "classes.json", table_to_json(table))
-
-    def _load_classes(self) -> ClassTable:
-        rows = self.database.read("SELECT id, name, color, locked, visible FROM classes ORDER BY position")
-        if rows:
-            return table_from_rows(rows)
-        file = self.folder / "classes.json"
-        if not file.exists():
-            return ClassTable()
-        known = LabelClasses.load(file)
-        table = ClassTable(tuple(LabelClass(c.id, c.name, c.color) for c in known.classes))
-        if not self.read_only:
-            self._classes = table
-            self._store_classes(table)
-        return table
+    # --- opening
 
     def _recover(self) -> None:
         """Write what a crash has left in the journal only; a label map that cannot be written stays there."""
