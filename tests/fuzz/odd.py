@@ -129,10 +129,18 @@ def text_file(lines: st.SearchStrategy[str], *, most: int = 6) -> st.SearchStrat
     return whole.map(lambda text: text.encode("utf-8", "surrogatepass"))
 
 
+def shown(value: Any) -> str:
+    """Return a value as a text format writes it, however deep it is nested."""
+    try:
+        return str(value)
+    except RecursionError:
+        return "[[["
+
+
 def csv_line(fields: list[Any]) -> str:
     """Return one line of a table, quoted where it must be."""
     stream = io.StringIO()
-    csv.writer(stream).writerow(fields)
+    csv.writer(stream).writerow([shown(field) for field in fields])
     return stream.getvalue().rstrip("\r\n")
 
 

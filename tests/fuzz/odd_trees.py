@@ -33,6 +33,7 @@ from tests.fuzz.odd import (
     mostly,
     png,
     points,
+    shown,
     text_file,
 )
 
@@ -55,8 +56,8 @@ def _one(name: str, file: st.SearchStrategy[bytes]) -> st.SearchStrategy[Files]:
 def _color_lines() -> st.SearchStrategy[Files]:
     """Return one of the maps from colours to names."""
     fields = st.tuples(NAMES, COLORS.map(lambda c: c if isinstance(c, list) else [c]))
-    colons = fields.map(lambda f: f"{f[0]}:{','.join(map(str, f[1]))}:parts:{f[0]}")
-    spaces = fields.map(lambda f: f"{' '.join(map(str, f[1]))} {f[0]}")
+    colons = fields.map(lambda f: f"{f[0]}:{','.join(map(shown, f[1]))}:parts:{f[0]}")
+    spaces = fields.map(lambda f: f"{' '.join(map(shown, f[1]))} {f[0]}")
     commas = fields.map(lambda f: csv_line([f[0].replace("\ud800", "?"), *f[1]]))
     long = st.just('"' + "x" * 140_000 + '",1,2,3')
     return st.one_of(
@@ -85,7 +86,7 @@ def color_png() -> st.SearchStrategy[Files]:
 def cvat_mask() -> st.SearchStrategy[Files]:
     """Return masks of CVAT with their label map."""
     kinds = st.sampled_from([(0,), (2,)])
-    lines = st.tuples(NAMES, COLORS).map(lambda f: f"{f[0]}:{str(f[1])[1:-1]}:parts:")
+    lines = st.tuples(NAMES, COLORS).map(lambda f: f"{f[0]}:{shown(f[1])[1:-1]}:parts:")
     maps = mostly(text_file(lines).map(lambda file: {"labelmap.txt": file}), _color_lines())
     return _joined(kinds.flatmap(lambda kind: _pictures(f"{_LABELS}/", kind)), maps)
 
@@ -124,7 +125,7 @@ def yolo_seg() -> st.SearchStrategy[Files]:
         lambda f: [v for pair in f for v in pair]
     )
     fields = mostly(corners, st.lists(field, max_size=9))
-    line = st.tuples(CLASS_IDS, fields).map(lambda f: " ".join(map(str, [f[0], *f[1]])))
+    line = st.tuples(CLASS_IDS, fields).map(lambda f: " ".join(map(shown, [f[0], *f[1]])))
     texts = st.dictionaries(STEM_NAMES, text_file(mostly(line, ODD_TEXTS)), min_size=1, max_size=2)
     folder = st.sampled_from(["labels/train/", "labels/", "x/labels/"])
     below = st.tuples(texts, folder).map(lambda both: {f"{both[1]}{n}.txt": t for n, t in both[0].items()})
@@ -161,9 +162,11 @@ def _yaml() -> st.SearchStrategy[bytes]:
 
 def cvat_images() -> st.SearchStrategy[Files]:
     """Return the XML of CVAT with shapes of all kinds."""
-    runs = st.lists(mostly(st.integers(0, 90), ODD_NUMBERS), max_size=5).map(lambda r: ", ".join(map(str, r)))
+    runs = st.lists(mostly(st.integers(0, 90), ODD_NUMBERS), max_size=5).map(
+        lambda r: ", ".join(map(shown, r))
+    )
     wrapped = st.sampled_from([", ".join([str(2**62)] * 4), ", ".join([str(2**63 - 1)] * 2 + ["5"]), ",,"])
-    corners = points().map(lambda pairs: ";".join(",".join(map(str, p)) for p in pairs))
+    corners = points().map(lambda pairs: ";".join(",".join(map(shown, p)) for p in pairs))
     kinds = {
         "mask": {"rle": mostly(runs, wrapped), "left": WHOLE, "top": WHOLE, "width": WHOLE, "height": WHOLE},
         "polygon": {"points": corners},
@@ -198,12 +201,12 @@ def cvat_images() -> st.SearchStrategy[Files]:
 
 
 def _escaped(text: Any) -> str:
-    return quoteattr(str(text))[1:-1]
+    return quoteattr(shown(text))[1:-1]
 
 
 def _tag(name: str, attributes: dict[str, Any], inside: str = "") -> str:
     plain = {key: value for key, value in attributes.items() if key.isidentifier() and key.isascii()}
-    return f"<{name} {' '.join(f'{k}={quoteattr(str(v))}' for k, v in plain.items())}>{inside}</{name}>"
+    return f"<{name} {' '.join(f'{k}={quoteattr(shown(v))}' for k, v in plain.items())}>{inside}</{name}>"
 
 
 FORMATS: dict[str, st.SearchStrategy[Files]] = {
