@@ -211,7 +211,7 @@ class Project:
 
     def label_path(self, image_id: int) -> Path:
         """Return the file of the label map, whether or not it exists."""
-        return self.store.path(self.row(image_id).path)
+        return self.store.files.path(self.row(image_id).path)
 
     def measure(self, image_id: int) -> ImageRow:
         """Read the size of an image now, if the scan has not come to it yet, and return its row."""
@@ -232,7 +232,7 @@ class Project:
 
     def confidence(self, image_id: int) -> npt.NDArray[np.float32] | None:
         """Return the confidence of a propagated label map, ``float32 [H, W]`` in [0, 1], or None."""
-        return self.store.confidence(image_id)
+        return self.store.files.confidence(image_id)
 
     def provenance(self, image_id: int) -> npt.NDArray[np.uint8]:
         """Return who made each pixel, ``uint8 [H, W]``: 0 nobody, 1 a machine, 2 a person."""
@@ -263,7 +263,7 @@ class Project:
         if self.read_only:
             return 0
         ids = self.store.unflushed() if image_id is None else [image_id]
-        return sum(self.store.flush(i) for i in ids)
+        return sum(self.store.files.flush(i) for i in ids)
 
     def references(self) -> list[int]:
         """Return the images that are references, by name."""
@@ -323,7 +323,7 @@ class Project:
         problems = []
         for image_id in self.store.unflushed():
             try:
-                self.store.flush(image_id)
+                self.store.files.flush(image_id)
             except CoordError as error:
                 problems.append(str(error))
         if self.recovered:

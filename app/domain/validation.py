@@ -159,7 +159,7 @@ def _label_map(
     project: Project, row: ImageRow, named: set[int], unsaved: Collection[int], *, mend: bool
 ) -> Iterator[Finding]:
     """Yield what is wrong with the label map of one image."""
-    file = project.store.path(row.path)
+    file = project.store.files.path(row.path)
     place = file.relative_to(project.folder).as_posix()
     if not file.is_file() and row.id not in unsaved:
         found = Finding("missing", place, "the label file has gone", "bring it back from a copy, or repair")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -35,6 +34,7 @@ from app.domain.storage.batch_rows import (
     set_machine_base,
     turn_over,
 )
+from app.domain.storage.claims import Claims
 from app.domain.storage.database import Database
 from app.domain.storage.label_store import LabelStore, is_protected, state_of
 from coordgan_core.errors import CoordError, LabelError
@@ -48,9 +48,7 @@ class Batches:
     def __init__(self, database: Database, store: LabelStore) -> None:
         self._db = database
         self._store = store
-        self._claims: dict[int, int] = {}
-        self._writing: set[int] = set()
-        self._claims_lock = threading.Lock()
+        self._claims = Claims()
 
     def begin(self, kind: str, text: str, details: dict[str, Any] | None = None) -> int:
         """Open a batch and return its id."""
@@ -103,10 +101,8 @@ class Batches:
 
     def claim(self, image_id: int, revision: int) -> bool:
         """Reserve an image for a person's stroke; False if its label map is no longer at ``revision``."""
-        with self._claims_lock:
-            if image_id in self._writing:
-                return False
-            self._claims[image_id] = self._claims.get(image_id, 0) + 1
+        if not self._claims.claim(image_id):
+            return False
         if self._store.revision(image_id) == revision:
             return True
         self.release(image_id)
@@ -114,12 +110,7 @@ class Batches:
 
     def release(self, image_id: int) -> None:
         """Give a claim back."""
-        with self._claims_lock:
-            left = self._claims.get(image_id, 0) - 1
-            if left > 0:
-                self._claims[image_id] = left
-            else:
-                self._claims.pop(image_id, None)
+        self._claims.release(image_id)
 
     def write_result(
         self, batch: int, image_id: int, result: Result, *, refresh_edited: bool = False
@@ -144,7 +135,7 @@ class Batches:
         Returns:
             For each image whether its result was taken, or why it could not be.
         """
-        entered = [self._enter(image_id) for image_id, _ in results]
+        entered = [self._claims.enter(image_id) for image_id, _ in results]
         outcomes: list[bool | CoordError] = []
         try:
             with self._db.write() as connection:
@@ -163,7 +154,7 @@ class Batches:
         finally:
             for (image_id, _), free in zip(results, entered, strict=True):
                 if free:
-                    self._leave(image_id)
+                    self._claims.leave(image_id)
         self._flush([i for (i, _), taken in zip(results, outcomes, strict=True) if taken is True])
         return outcomes
 
@@ -224,7 +215,7 @@ class Batches:
         overwrite: bool = False,
     ) -> bool:
         """Give an image an imported label map; a person's own work only goes with ``overwrite``."""
-        if not self._enter(image_id):
+        if not self._claims.enter(image_id):
             return False
         try:
             with self._db.write() as connection:
@@ -243,7 +234,7 @@ class Batches:
                 set_machine_base(connection, image_id, None)
                 expect(connection, batch, image_id, status.value, sequence, 0)
         finally:
-            self._leave(image_id)
+            self._claims.leave(image_id)
         self._flush([image_id])
         return True
 
@@ -253,11 +244,11 @@ class Batches:
         Raises:
             LabelError: A stroke on the image does not end.
         """
-        self._enter_soon(image_id, 60.0)
+        self._claims.enter_soon(image_id, 60.0)
         try:
             changed = self._write_mapping(batch, image_id, table)
         finally:
-            self._leave(image_id)
+            self._claims.leave(image_id)
         if changed:
             self._flush([image_id])
         return changed
@@ -328,14 +319,14 @@ class Batches:
 
     def _exchange_one(self, batch: int, image_id: int) -> bool:
         try:
-            self._enter_soon(image_id, 2.0)
+            self._claims.enter_soon(image_id, 2.0)
         except LabelError:
             return False
         try:
             with self._db.write() as connection:
                 replaces = self._exchange(connection, batch, image_id)
         finally:
-            self._leave(image_id)
+            self._claims.leave(image_id)
         if replaces:
             self._flush([image_id])
         return replaces is not None
@@ -399,28 +390,9 @@ class Batches:
     def _save_confidence(self, batch: int, image_id: int, confidence: npt.NDArray[np.float32]) -> None:
         row = self._db.one("SELECT path FROM images WHERE id = ?", (image_id,))
         if row is not None:
-            self._store.save_confidence(row[0], batch, confidence)
+            self._store.files.save_confidence(row[0], batch, confidence)
 
     def _flush(self, ids: Sequence[int]) -> None:
-        for error in self._store.flush_many(ids):
+        for error in self._store.files.flush_many(ids):
             # the journal holds the label map, and the PNG follows at the next opening at the latest
             _log.warning("a label file could not be written: %s", error)
-
-    def _enter(self, image_id: int) -> bool:
-        with self._claims_lock:
-            if image_id in self._claims or image_id in self._writing:
-                return False
-            self._writing.add(image_id)
-            return True
-
-    def _enter_soon(self, image_id: int, timeout_sec: float) -> None:
-        """Wait for the strokes of an image that are on their way to disk."""
-        until = time.monotonic() + timeout_sec
-        while not self._enter(image_id):
-            if time.monotonic() > until:
-                raise LabelError(f"image {image_id} is being painted", remedy="end the stroke and try again")
-            time.sleep(0.01)
-
-    def _leave(self, image_id: int) -> None:
-        with self._claims_lock:
-            self._writing.discard(image_id)

@@ -1,42 +1,37 @@
-"""Label maps on disk: the journal is the truth until the PNG has caught up.
+"""The journal of label maps: it is the truth until the PNG has caught up.
 
 Every change is one row in the journal, written in one transaction together with the row of the image; only
-then is it acknowledged. The PNG is written later, atomically, and ``images.label_seq`` then says how far it
-goes. After a crash the rows beyond ``label_seq`` are applied to the PNG; applying a row twice changes
-nothing, because rows hold values, not differences.
+then is it acknowledged. The PNG is written later (`app.domain.storage.label_files`), atomically, and
+``images.label_seq`` then says how far it goes. After a crash the rows beyond ``label_seq`` are applied to the
+PNG; applying a row twice changes nothing, because rows hold values, not differences.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from app.domain.edits import Edit, LabelMap, pack_labels, unpack_labels
 from app.domain.label_map import histogram
-from app.domain.place import image_hash, label_name
 from app.domain.status import HUMAN, Origin, Status, after_edit
 from app.domain.storage.database import Database
+from app.domain.storage.label_files import LabelFiles
 from coordgan_core.data.images import MAX_PIXELS
-from coordgan_core.errors import CoordError, DiskFullError, LabelError
-from coordgan_core.labels import read_confidence, read_label_map, write_label_map
+from coordgan_core.errors import LabelError
+from coordgan_core.labels import read_label_map
 
 Action = Literal["do", "undo", "redo"]
 STATE_COLUMNS = ("status", "origin", "note", "confidence", "run_id", "has_labels", "history_from", "depth")
 _HEAD = "SELECT path, width, height, label_seq, has_labels FROM images WHERE id = ?"
 _MOST_PIXELS = 2 * MAX_PIXELS  # of an image of which at least the size can be read
-_LOCKS = 64
-_SYNCS = 8
 
 
 @dataclass(frozen=True)
@@ -60,15 +55,6 @@ class Commit:
     refers: int = 0
 
 
-@dataclass(frozen=True)
-class _Written:
-    """A label file that holds everything up to a journal sequence."""
-
-    image_id: int
-    sequence: int
-    folder: Path
-
-
 class LabelStore:
     """Reads and writes label maps through the journal; methods may be called from any thread.
 
@@ -82,27 +68,17 @@ class LabelStore:
         self, database: Database, folder: Path, palette: Callable[[], npt.NDArray[np.uint8]]
     ) -> None:
         self._db = database
-        self._folder = folder
-        self._palette = palette
+        self.files = LabelFiles(database, folder, palette, self._read)
         row = database.one("SELECT coalesce(max(seq), 0) FROM journal")
         images = database.one("SELECT coalesce(max(max(label_seq, history_from)), 0) FROM images")
         self._sequence = max(int(row[0]) if row else 0, int(images[0]) if images else 0)
         self._sequence_lock = threading.Lock()
-        self._file_locks = [threading.RLock() for _ in range(_LOCKS)]
 
     def next_sequence(self) -> int:
         """Return the next number of the journal."""
         with self._sequence_lock:
             self._sequence += 1
             return self._sequence
-
-    def path(self, relative: str) -> Path:
-        """Return where a label map lies: under the whole name of its image, so that stems may occur twice."""
-        return self._folder / "labels" / label_name(relative)
-
-    def confidence_path(self, relative: str, run_id: int) -> Path:
-        """Return where the confidence that a propagation gave an image lies."""
-        return self._folder / "confidence" / str(run_id) / label_name(relative)
 
     def read(self, image_id: int) -> LabelMap:
         """Return the present label map, ``uint8 [H, W]``; zeros where there is none yet.
@@ -135,7 +111,7 @@ class LabelStore:
         return labels, rows[-1][0] if rows else saved, bool(again[4])
 
     def _base(self, path: str, width: int, height: int) -> LabelMap:
-        file = self.path(path)
+        file = self.files.path(path)
         if file.exists():
             return np.array(read_label_map(file))
         if width <= 0 or height <= 0:
@@ -319,74 +295,6 @@ class LabelStore:
         )
         return sequence
 
-    def flush(self, image_id: int) -> bool:
-        """Bring the PNG of an image up to the journal; return whether anything had to be written.
-
-        Raises:
-            DiskFullError: The PNG cannot be written; the journal still holds everything.
-            LabelError: The present PNG is damaged: it is never overwritten.
-        """
-        written = self._write_file(image_id)
-        if written is not None:
-            self._mark_saved([written])
-        return written is not None
-
-    def flush_many(self, ids: Sequence[int]) -> list[CoordError]:
-        """Flush several images; their syncs wait together. Return what went wrong; the rest is written."""
-        if not ids:
-            return []
-        with ThreadPoolExecutor(min(_SYNCS, len(ids)), thread_name_prefix="label files") as pool:
-            found = list(pool.map(self._try_write_file, ids))
-        self._mark_saved([each for each in found if isinstance(each, _Written)])
-        return [each for each in found if isinstance(each, CoordError)]
-
-    def _try_write_file(self, image_id: int) -> _Written | CoordError | None:
-        try:
-            return self._write_file(image_id)
-        except CoordError as error:
-            return error
-
-    def _write_file(self, image_id: int) -> _Written | None:
-        # whoever gets the lock later reads a newer state: the file never goes back in time
-        with self._file_lock(image_id):
-            row = self._db.one("SELECT path, label_seq FROM images WHERE id = ?", (image_id,))
-            if row is None:
-                return None
-            labels, sequence, has_labels = self._read(image_id)
-            if sequence <= row[1]:
-                return None
-            file = self.path(row[0])
-            self._check_there(file)
-            if has_labels:
-                write_label_map(file, labels, self._palette())
-            else:
-                file.unlink(missing_ok=True)
-        return _Written(image_id, sequence, file.parent)
-
-    def _check_there(self, file: Path) -> None:
-        # a drive that was taken out leaves an empty folder behind: nothing may be written, and counted, there
-        if not self._db.path.exists():
-            raise DiskFullError(
-                f"{file} could not be written: the project folder has gone",
-                expected=f"{self._folder} where it was opened",
-                remedy="bring the folder or its drive back; what is not in it yet is kept until then",
-            )
-
-    def _mark_saved(self, written: Sequence[_Written]) -> None:
-        for folder in {each.folder for each in written}:
-            _sync_folder(folder)
-        with self._db.write() as connection:
-            for each in written:
-                values = (each.image_id, each.sequence)
-                connection.execute(
-                    "UPDATE images SET label_seq = ?2 WHERE id = ?1 AND label_seq < ?2", values
-                )
-                connection.execute(
-                    "DELETE FROM journal "
-                    "WHERE image_id = ?1 AND seq <= ?2 AND action IN ('replace','remove')",
-                    values,
-                )
-
     def unflushed(self) -> list[int]:
         """Return the images whose PNG is behind the journal."""
         rows = self._db.read(
@@ -422,34 +330,6 @@ class LabelStore:
             connection.executemany("DELETE FROM journal WHERE seq = ?", doomed)
         return len(doomed)
 
-    def confidence(self, image_id: int) -> npt.NDArray[np.float32] | None:
-        """Return the confidence of the machine's label map, ``float32 [H, W]`` in [0, 1], or None."""
-        row = self._db.one("SELECT path, run_id FROM images WHERE id = ?", (image_id,))
-        if row is None or row[1] is None:
-            return None
-        try:
-            return read_confidence(self.confidence_path(row[0], row[1]))
-        except LabelError:
-            return None  # there is none, or a power cut has spoilt it
-
-    def save_confidence(self, path: str, run_id: int, confidence: npt.NDArray[np.float32]) -> None:
-        """Write the confidence that a propagation gave an image; not synced, since no person made it."""
-        file = self.confidence_path(path, run_id)
-        values = np.rint(255.0 * np.clip(np.nan_to_num(confidence), 0.0, 1.0)).astype(np.uint8)
-        part = file.with_name(f".{image_hash(path)}.{threading.get_ident()}.part")
-        self._check_there(file)
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(values).save(part, "PNG", compress_level=1)
-            part.replace(file)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise DiskFullError(
-                f"{file} could not be written ({error.strerror})",
-                expected="a writable folder with free space",
-                remedy="free some space and propagate again",
-            ) from error
-
     def provenance(self, image_id: int) -> npt.NDArray[np.uint8]:
         """Return who made each pixel, ``uint8 [H, W]``: 0 nobody, 1 a machine, 2 a person."""
         labels = self.read(image_id)
@@ -465,9 +345,6 @@ class LabelStore:
         if base is None or depth == 0:
             return np.ones(labels.shape, np.uint8)
         return np.where(labels != unpack_labels(base[0]), 2, 1).astype(np.uint8)
-
-    def _file_lock(self, image_id: int) -> threading.RLock:
-        return self._file_locks[image_id % _LOCKS]
 
 
 def is_protected(status: Status, depth: int) -> bool:
@@ -513,13 +390,3 @@ def _check_size(labels: LabelMap, width: int, height: int, path: str) -> None:
             expected="the size at which it was labelled",
             remedy="restore the image as it was, or move its label map away",
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix" or not folder.exists():
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

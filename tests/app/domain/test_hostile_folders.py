@@ -61,8 +61,8 @@ def test_an_image_of_any_name_can_be_labelled_propagated_and_found_again(tmp_pat
     with Project.open(tmp_path) as project:
         assert np.array_equal(project.labels(image), labels)
         confidence = np.full(labels.shape, 0.5, np.float32)
-        project.store.save_confidence(name, 1, confidence)
-        assert project.store.confidence_path(name, 1).exists()
+        project.store.files.save_confidence(name, 1, confidence)
+        assert project.store.files.confidence_path(name, 1).exists()
     (tmp_path / ".coordlabel/project.sqlite").unlink()
     with Project.open(tmp_path) as rebuilt:  # the label file alone says what is whose
         list(rebuilt.scan())
