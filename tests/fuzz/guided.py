@@ -97,7 +97,7 @@ def _one_process(
         is_hang = file.name.startswith(("timeout", "slow"))
         report.hangs, report.crashes = report.hangs + is_hang, report.crashes + (not is_hang)
         what = f"no answer for {hang_sec:.0f} s" if is_hang else "the process died"
-        report.problems.append(f"{target} --engine atheris --input {file}: {what}\n{text[-1800:]}")
+        report.problems.append(f"--engine atheris --target {target} --input {file}: {what}\n{text[-1800:]}")
     if not _RUNS.search(text) and not any(artifacts.iterdir()):
         raise RuntimeError(f"atheris did not start: {text[-1000:]}")
 
@@ -149,7 +149,11 @@ def _keep(folder: Path, target: str, data: bytes, error: Exception) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / where).exists():
         (folder / where).write_bytes(data)
-        head = f"{target} --engine atheris --input {folder / where}: {type(error).__name__}: {error}"[:600]
+        head = (
+            f"--engine atheris --target {target} --input {folder / where}: {type(error).__name__}: {error}"[
+                :600
+            ]
+        )
         (folder / f"{where}.txt").write_text(f"{head}\n{traceback.format_exc()[-1800:]}", errors="replace")
 
 
