@@ -1,15 +1,21 @@
 """Pack a folder of photographs and labels into one file for a machine that is reached by files alone.
 
     python benchmarks/gpu/pack.py ../shared/data/faces-tight .data/faces-tight.zip
+    python benchmarks/gpu/pack.py ../shared/data/cars .data/cars.zip --views front34
 
 DIR holds images/, labels/, classes.json and references.txt, and unlabelled/ to train on (images/ where there
-is none). Unlabelled images become small squares; where they are too many for the size, evenly spread ones are
-taken. Labelled images keep their size; references are always taken.
+is none). Unlabelled images become small squares (WebP); where they are too many for the size, evenly spread
+ones are taken. Labelled images keep their size; references are always taken.
+
+--views VIEW takes only the unlabelled images that DIR/unlabelled.csv guesses to show that view (column
+view_guess), and mirrors those that it says are to be (flip_to_face_left), so that all face the way of the
+labelled ones: a category seen from all sides has no shared space, and left and right must not be mixed.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 import json
 import sys
@@ -29,7 +35,9 @@ from coordgan_core.data.store import read_square
 from coordgan_core.errors import CoordError, DataError, ImageError
 
 MIB = 2**20
-MAX_MIB = 48.0
+MAX_MIB = 32.0
+"""With the parts of a slice (`slices.CARRIED_MIB`) it fits one upload of 64 MiB."""
+VIEWS = "unlabelled.csv"
 _THREADS = 4
 
 
@@ -41,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("out", type=Path, metavar="OUT.zip")
     parser.add_argument("--px", type=int, default=128, help="side of unlabelled images")
-    parser.add_argument("--quality", type=int, default=88, help="JPEG quality of unlabelled images")
+    parser.add_argument("--quality", type=int, default=90, help="WebP quality of unlabelled images")
+    parser.add_argument("--views", default="", help=f"take only this view, as {VIEWS} guesses")
     parser.add_argument("--mib", type=float, default=MAX_MIB, help="largest file, in MiB")
     parser.add_argument("--queries", type=int, default=120, help="labelled images beside the references")
     options = parser.parse_args(argv)
@@ -53,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
             quality=options.quality,
             mib=options.mib,
             queries=options.queries,
+            views=options.views,
         )
     except CoordError as error:
         sys.stderr.write(f"Error: {error}\n")
@@ -66,22 +76,26 @@ def pack(
     out: Path,
     *,
     px: int = 128,
-    quality: int = 88,
+    quality: int = 90,
     mib: float = MAX_MIB,
     queries: int = 120,
+    views: str = "",
 ) -> dict[str, object]:
     """Write the pack; return what it holds.
 
     Raises:
-        DataError: The folder is not as expected, or even its labelled images do not fit.
+        DataError: The folder is not as expected, has no image of that view, or even its labelled images do
+            not fit.
     """
     data = load_plain(folder)
     labelled = dict(_labelled(folder, queries))
     left = mib * MIB - sum(len(content) + 300 for content in labelled.values()) - 4096
     if left <= 0:
         raise DataError(f"the labelled images of {folder} do not fit {mib:g} MiB", remedy="lower --queries")
+    wanted = views_of(folder, views, data.images) if views else dict.fromkeys(data.images, False)
     with ThreadPoolExecutor(_THREADS) as pool:
-        squares = [s for s in pool.map(lambda path: _square(path, px, quality), data.images) if s]
+        made = pool.map(lambda one: _square(one[0], px, quality, mirrored=one[1]), wanted.items())
+        squares = [square for square in made if square]
     chosen = _that_fit(squares, left)
     told = {
         "name": folder.resolve().name,
@@ -91,13 +105,15 @@ def pack(
         "quality": quality,
         "labelled": sum(name.startswith("images/") for name in labelled),
     }
+    if views:
+        told |= {"views": views, "mirrored": sum(wanted.values())}
     out.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("pack.json", json.dumps(told))
         for name, content in labelled.items():
             archive.writestr(name, content)
         for number, content in enumerate(chosen):
-            archive.writestr(f"unlabelled/{number:06d}.jpg", content)
+            archive.writestr(f"unlabelled/{number:06d}.webp", content)
     return told | {"mib": round(out.stat().st_size / MIB, 2)}
 
 
@@ -149,11 +165,38 @@ def _labelled(folder: Path, queries: int) -> list[tuple[str, bytes]]:
     return files
 
 
-def _square(path: Path, px: int, quality: int) -> bytes | None:
+def views_of(folder: Path, view: str, images: Sequence[Path]) -> dict[Path, bool]:
+    """Return the images of a view, and whether each is to be mirrored, as ``unlabelled.csv`` says.
+
+    Raises:
+        DataError: There is no such file, it lacks a column, or no image of that view.
+    """
+    path = folder / VIEWS
+    needed = {"name", "view_guess", "flip_to_face_left"}
     try:
-        return _jpeg(read_square(path, px), quality)
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read ({error})", expected="a table of views") from error
+    if not rows or not needed <= set(rows[0]):
+        raise DataError(f"{path} is no table of views", expected=f"the columns {', '.join(sorted(needed))}")
+    mirrored = {row["name"]: row["flip_to_face_left"] == "1" for row in rows if row["view_guess"] == view}
+    found = {image: mirrored[image.name] for image in images if image.name in mirrored}
+    if not found:
+        known = ", ".join(sorted({row["view_guess"] for row in rows}))
+        raise DataError(f"{path} names no image of the view {view!r}", expected=f"one of {known}")
+    return found
+
+
+def _square(path: Path, px: int, quality: int, *, mirrored: bool) -> bytes | None:
+    try:
+        pixels = read_square(path, px)
     except ImageError:
         return None
+    buffer = io.BytesIO()
+    shown = np.ascontiguousarray(pixels[:, ::-1]) if mirrored else pixels
+    Image.fromarray(shown).save(buffer, format="WEBP", quality=quality, method=4)
+    return buffer.getvalue()
 
 
 def _jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:

@@ -5,7 +5,10 @@ the checkpoint is too large, the loss is the smallest that fits:
 
 0. nothing: the next slice goes on bit for bit;
 1. optimiser moments, and what moving averages differ from the weights, in bfloat16;
-2. averaged weights alone, in float16: they become the weights, and the optimisers start anew.
+2. weights in float16, those two in 8 bits by blocks (`eight_bits`);
+3. averaged weights alone, in float16: they become the weights, and the optimisers start anew.
+
+A file of `pack.py` (32 MiB) and the parts (30 MiB) fit one upload of 64 MiB.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any
 
 import torch
 import tree  # noqa: F401
+from eight_bits import packed, unpacked
 from torch import Tensor
 
 from coordgan_core.errors import CheckpointError
@@ -29,13 +33,16 @@ MIB = 2**20
 PART_MIB = 16.0
 MAX_PARTS = 7
 """With the report eight files."""
+CARRIED_MIB = 30.0
+"""What all parts may take, if nobody says otherwise."""
+LEVELS = range(4)
 _RECORDS = ("config.json", "plan.json", "stats.jsonl", "status.json")
 _AVERAGES = {"average": ("embedding", "model"), "generator_average": ("generator",)}
 """Name of a stage's moving average: names of what it averages."""
 
 
 def save(
-    run: Path, out: Path, *, mib: float = PART_MIB * MAX_PARTS, finished: bool = False
+    run: Path, out: Path, *, mib: float = CARRIED_MIB, finished: bool = False, least: int = 0
 ) -> dict[str, Any]:
     """Write a run into parts of at most 16 MiB; return how many, their size, and the level of loss.
 
@@ -44,6 +51,7 @@ def save(
         out: Where the parts go; earlier ones are deleted.
         mib: Most that all parts together may take.
         finished: Keep the finished model in place of a checkpoint.
+        least: The level of loss to begin with.
 
     Raises:
         CheckpointError: It does not fit, or there is nothing to carry.
@@ -58,7 +66,7 @@ def save(
         if path is None:
             raise CheckpointError(f"{run} has no checkpoint to carry to the next slice")
         state = checkpoint.read(path)
-        for level in range(3):
+        for level in LEVELS[least:]:
             archive = _zipped(records | {f"{path.stem}.pt": _bytes(compact(state, level))})
             if len(archive) <= mib * MIB:
                 break
@@ -111,47 +119,86 @@ def compact(state: Mapping[str, Any], level: int) -> dict[str, Any]:
     if level == 0 or state["modules"] is None:
         return changed
     modules = {name: dict(values) for name, values in state["modules"].items()}
-    partners = [
+    if level == LEVELS[-1]:
+        changed |= _weights_alone(modules, state)
+    else:
+        changed |= _rounded(modules, state, eight=level == 2)
+    return changed | {"loss_level": level}
+
+
+def _partners(modules: Mapping[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return pairs of a moving average and what it averages."""
+    return [
         (modules[average], modules[own])
         for average, names in _AVERAGES.items()
         for own in names
         if average in modules and own in modules
     ]
-    if level == 1:
-        for average, own in partners:
-            for name, value in average.items():
-                average[name] = (value - own[name]).to(torch.bfloat16) if _is_large(value) else value
-        changed["optimizers"] = _mapped(state["optimizers"], lambda t: t.to(torch.bfloat16))
-    else:
-        averaged = {
-            own[name].data_ptr(): value for average, own in partners for name, value in average.items()
-        }
-        kept: dict[int, Tensor] = {}
 
-        def halved(tensor: Tensor) -> Tensor:
-            tensor = averaged.get(tensor.data_ptr(), tensor)
-            return kept.setdefault(tensor.data_ptr(), tensor.to(torch.float16))
 
-        modules, changed["model"] = _mapped(modules, halved), _mapped(dict(state["model"]), halved)
-        changed["optimizers"] = {
-            name: {**values, "state": {}} for name, values in state["optimizers"].items()
+def _rounded(modules: dict[str, dict[str, Any]], state: Mapping[str, Any], *, eight: bool) -> dict[str, Any]:
+    """Return modules and optimisers with moments and averages rounded; with ``eight``, weights too."""
+    halves = _Halves({})
+    for average, own in _partners(modules):
+        for name, value in average.items():
+            if _is_large(value):
+                difference = value - (halves(own[name]).float() if eight else own[name])
+                average[name] = packed(difference) if eight else difference.to(torch.bfloat16)
+    if not eight:
+        optimizers = _mapped(state["optimizers"], lambda t: t.to(torch.bfloat16))
+        return {"modules": modules, "optimizers": optimizers}
+    averages = {id(average) for average, _ in _partners(modules)}
+    own = {name: v if id(v) in averages else _mapped(v, halves) for name, v in modules.items()}
+    moments = {name: _moments(values) for name, values in state["optimizers"].items()}
+    return {"modules": own, "model": _mapped(dict(state["model"]), halves), "optimizers": moments}
+
+
+def _moments(optimizer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an optimiser's state with its large tensors in 8 bits; squares are packed as such."""
+    slots = {
+        number: {
+            name: packed(value, square=name.endswith("_sq")) if _is_moment(value) else value
+            for name, value in slot.items()
         }
-    return changed | {"modules": modules, "loss_level": level}
+        for number, slot in optimizer["state"].items()
+    }
+    return {**optimizer, "state": slots}
+
+
+def _weights_alone(modules: dict[str, dict[str, Any]], state: Mapping[str, Any]) -> dict[str, Any]:
+    averaged = {
+        own[name].data_ptr(): value for average, own in _partners(modules) for name, value in average.items()
+    }
+    halves = _Halves(averaged)
+    return {
+        "modules": _mapped(modules, halves),
+        "model": _mapped(dict(state["model"]), halves),
+        "optimizers": {name: {**values, "state": {}} for name, values in state["optimizers"].items()},
+    }
+
+
+class _Halves:
+    """Turns tensors into float16, shared ones into one; those at an address of ``instead`` are replaced."""
+
+    def __init__(self, instead: Mapping[int, Tensor]) -> None:
+        self._instead = instead
+        self._kept: dict[int, Tensor] = {}
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        tensor = self._instead.get(tensor.data_ptr(), tensor)
+        return self._kept.setdefault(tensor.data_ptr(), tensor.to(torch.float16))
 
 
 def expand(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state that a training resumes from: everything in float32 again."""
     level = state.get("loss_level", 0)
-    whole: dict[str, Any] = _mapped({k: v for k, v in state.items() if k != "loss_level"}, Tensor.float)
-    if level == 1:
-        for average, names in _AVERAGES.items():
-            for own in names:
-                if average in whole["modules"] and own in whole["modules"]:
-                    pair = whole["modules"][average], whole["modules"][own]
-                    whole["modules"][average] = {
-                        name: pair[1][name] + value if _is_large(value) else value
-                        for name, value in pair[0].items()
-                    }
+    plain = unpacked({k: v for k, v in state.items() if k != "loss_level"})
+    whole: dict[str, Any] = _mapped(plain, Tensor.float)
+    if level in (1, 2):
+        for average, own in _partners(whole["modules"]):
+            for name, value in average.items():
+                if _is_large(value):
+                    average[name] = own[name] + value
     return whole
 
 
@@ -166,6 +213,10 @@ def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 def _is_large(tensor: Tensor) -> bool:
     return tensor.is_floating_point() and tensor.numel() > 1  # step counts stay exact
+
+
+def _is_moment(value: Any) -> bool:
+    return isinstance(value, Tensor) and _is_large(value)
 
 
 def _bytes(state: Mapping[str, Any]) -> bytes:

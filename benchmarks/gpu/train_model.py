@@ -5,7 +5,8 @@
 
 A slice takes at most --minutes, measuring and writing included. It goes on from the run folder under --work
 if it is still there, else from the parts in --from. OUT gets run.part0 .. run.part6 (at most 16 MiB each) and
-report.json; a finished run's parts hold the model instead of a checkpoint (`slices.load` joins them).
+report.json; with the pack they fit one upload of 64 MiB (`next_upload_mib`). A finished run's parts hold the
+model instead of a checkpoint (`slices.load` joins them, `benchmarks/bundle_model.py` bundles the run).
 """
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="FIELD=JSON")
     parser.add_argument("--total-minutes", type=float, default=25.0, help="of the whole training")
     parser.add_argument("--minutes", type=float, default=SLICE_MINUTES, help="of this slice")
-    parser.add_argument("--mib", type=float, default=62.0, help="most that all parts may take")
+    parser.add_argument("--mib", type=float, default=slices.CARRIED_MIB, help="most that all parts may take")
+    parser.add_argument(
+        "--loss", type=int, default=0, choices=slices.LEVELS, help="least loss of what is carried: `slices`"
+    )
     parser.add_argument("--queries", type=int, default=60, help="labelled images of the figures")
     parser.add_argument("--protocol", default="", help="merges classes, as celebamask-7 does")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -77,14 +81,17 @@ def run_slice(options: argparse.Namespace) -> dict[str, Any]:
     about = machine()
     work = options.work or tree.ROOT / "runs/gpu" / options.category
     data, run = work / "data", work / "run"
-    told = pack.unpack(options.pack or tree.ROOT / f".data/{options.category}.zip", data)
+    packed = options.pack or tree.ROOT / f".data/{options.category}.zip"
+    told = pack.unpack(packed, data)
     if not is_run(run) and options.parts is not None:
         slices.load(options.parts, run, images=data / "unlabelled")
     reserve = min(RESERVE_SEC, 0.5 * 60.0 * options.minutes)
     last = _follow(_events(options, data, run), run, deadline=began + 60.0 * options.minutes - reserve)
     finished = isinstance(last, ev.Finished)
     report: dict[str, Any] = {"category": options.category, "preset": options.preset, "data": told}
-    report |= {"carried": slices.save(run, options.out, mib=options.mib, finished=finished)}
+    carried = slices.save(run, options.out, mib=options.mib, finished=finished, least=options.loss)
+    report["carried"] = carried
+    report["next_upload_mib"] = round(packed.stat().st_size / slices.MIB + carried["mib"], 2)
     report |= {"status": vars(RunFolder.open(run).status())}
     if (run / "model.safetensors").is_file():
         from figures import label_iou
@@ -147,7 +154,8 @@ def smoke() -> dict[str, Any]:
         for name, value in settings.items():
             words += ["--set", f"{name}={json.dumps(value)}"]
         words += ["--total-minutes", "0"]
-        first = run_slice(_parser().parse_args([*words, "--minutes", "0.02", "--mib", "1"]))
+        short = ["--minutes", "0.02", "--mib", "1", "--loss", "2"]
+        first = run_slice(_parser().parse_args([*words, *short]))
         shutil.rmtree(folder / "work")
         second = run_slice(_parser().parse_args([*words, "--from", str(folder / "out")]))
     return {"first": first, "second": second}
