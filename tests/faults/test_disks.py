@@ -325,7 +325,7 @@ def test_a_label_file_torn_by_a_cut_of_power_is_written_anew(project: Project, m
     """The disk had said that it was written and lied; the journal still has the whole label map."""
     image = int(project.ids()[0])
     batch = project.batches.begin("propagation", "x")
-    monkeypatch.setattr(project.store, "_mark_saved", lambda written: None)
+    monkeypatch.setattr(project.store.files, "_mark_saved", lambda written: None)
     project.batches.write_result(batch, image, Result(noise(1, (32, 48))))
     path, folder = project.label_path(image), project.folder
     path.write_bytes(path.read_bytes()[:-200])
