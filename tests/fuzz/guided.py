@@ -105,17 +105,9 @@ def _one_process(
 def feeder(target: str, place: Path) -> Callable[[bytes], None]:
     """Return what takes the bytes of one input to a target."""
     if target == "import":
-        from hypothesis import HealthCheck, given, settings
-
         from tests.fuzz import odd_imports
 
-        @settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(odd_imports.imports())
-        def one(given: odd_imports.Import) -> None:
-            odd_imports.read(given, odd_imports.emptied(place / "input"))
-
-        feed: Callable[[bytes], None] = one.hypothesis.fuzz_one_input
-        return feed
+        return odd_imports.feeder(place)
     from tests.fuzz import worker
 
     return lambda data: worker.feed(target, place, Choices(data))

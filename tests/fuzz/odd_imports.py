@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -79,6 +81,19 @@ def _is_label_map(given: Import, name: str, item: object) -> bool:
         assert labels.dtype == np.uint8, name
         return True
     return False
+
+
+@functools.cache
+def feeder(place: Path) -> Callable[[bytes], None]:
+    """Return what reads the odd import that some bytes choose, in ``input`` below a folder."""
+
+    @settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(imports())
+    def one(given: Import) -> None:
+        read(given, emptied(place / "input"))
+
+    feed: Callable[[bytes], None] = one.hypothesis.fuzz_one_input
+    return feed
 
 
 @contextlib.contextmanager

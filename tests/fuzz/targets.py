@@ -269,6 +269,13 @@ def an_import(place: Path, chance: random.Random) -> None:
     assert outside(place) == before, "something was written outside of the project"
 
 
+def an_odd_import(place: Path, chance: random.Random) -> None:
+    """Read label files that are built as their formats say, out of odd values; see `odd_trees`."""
+    from tests.fuzz import odd_imports
+
+    odd_imports.feeder(place.parent)(chance.randbytes(chance.choice([200, 1000, 4000])))
+
+
 def _archive(source: Path, chance: random.Random) -> Path:
     """Return a zip file of a folder with harmful names, links and claims in it."""
     target = source.with_suffix(".zip")
@@ -381,6 +388,7 @@ TARGETS: Mapping[str, Target] = {
     "database": a_database,
     "label map": a_label_map,
     "import": an_import,
+    "odd import": an_odd_import,
     "round trip": a_round_trip,
     "text": some_texts,
 }

@@ -14,7 +14,16 @@ from tests.fuzz import models, targets
 from tests.fuzz.campaign import ONLY
 
 TARGETS = {**targets.TARGETS, **models.TARGETS}
-SHARES = {"image": 8, "label map": 4, "import": 6, "database": 4, "model file": 6, "message": 2, "text": 2}
+SHARES = {
+    "image": 8,
+    "label map": 4,
+    "import": 6,
+    "odd import": 6,
+    "database": 4,
+    "model file": 6,
+    "message": 2,
+    "text": 2,
+}
 """How often a target comes; one where nothing is said."""
 MEMORY = 12 << 30
 """Bytes of address space: an input that wants more is a crash."""
