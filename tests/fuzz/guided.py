@@ -21,7 +21,11 @@ from pathlib import Path
 
 from tests.fuzz.campaign import HANG_SEC, Report
 
-INSTRUMENTED = ["app.domain", "coordgan_core.labels", "coordgan_core.label_classes", "coordgan_core.files"]
+INSTRUMENTED = ["app.domain"] + [
+    f"coordgan_core.{name}"
+    for name in ("labels", "label_classes", "files", "manifest", "snapshot", "data.images", "engine.protocol")
+    + ("training.checkpoint", "training.run")
+]
 """What is measured: what reads files. Instrumenting PyTorch would take minutes and show nothing."""
 SEEDS = 24
 LONGEST = 6000
