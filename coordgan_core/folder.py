@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from coordgan_core.calibration import Calibration
-from coordgan_core.data.images import image_size, list_images, read_image
+from coordgan_core.data.images import image_size, list_images
 from coordgan_core.errors import CoordError, DataError, ImageError
-from coordgan_core.labels import LabelClasses, write_confidence, write_label_map
+from coordgan_core.files import write_bytes
+from coordgan_core.labels import LabelClasses, confidence_bytes, label_map_bytes
 from coordgan_core.manifest import Manifest, digest, stamp
 from coordgan_core.predictor import Analysis, Predictor
-from coordgan_core.propagator import Image, Prepared, PropagationOptions, Propagator, Reference
+from coordgan_core.propagator import Prepared, PropagationOptions, Propagator, Query, Reference
 from coordgan_core.sheet import write_contact_sheet
+from coordgan_core.timing import Part
 
-_BATCH_PIXELS = 48_000_000
+_BATCH_PIXELS = 32_000_000
+WRITERS = 4
+"""Threads that write files, beside those that label."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def propagate_folder(
         classes: Names and colours; anonymous ones if None.
         rank: Of this process, 0 to ``world`` - 1; it takes every ``world``-th image.
         world: Number of processes that share the folder.
-        workers: Threads that read, refine and write.
+        workers: Threads that read and refine, beside `WRITERS`; 0 does everything in this one.
 
     Yields:
         `Prepared`, `Started`, then `Labelled` or `Failed` for each image, `Finished`.
@@ -136,8 +141,34 @@ def propagate_folder(
     yield Finished(run.labelled, done, edited, run.failed, time.monotonic() - began)
 
 
+Waiting = deque[tuple[_Job, "Future[_Result] | str"]]
+
+
+@dataclass(frozen=True)
+class _Result:
+    """The score of an image whose files are being written."""
+
+    score: float
+    files: Sequence[Future[None]]
+
+
+class _InThisThread(Executor):
+    """Does what it is given at once: for measuring."""
+
+    def submit(self, work: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 class _Run:
-    """The work itself: batches are read ahead, analysed together, refined and written in threads."""
+    """The work itself: batches are read ahead, analysed together, refined in threads and written in others.
+
+    While the network runs on a batch, threads refine the one before; at most three batches are in memory.
+    """
 
     def __init__(
         self, propagator: Propagator, manifest: Manifest, classes: LabelClasses, workers: int
@@ -145,54 +176,89 @@ class _Run:
         self._propagator = propagator
         self._manifest = manifest
         self._palette = classes.palette()
-        self._workers = max(1, workers)
+        self._pool = ThreadPoolExecutor(workers) if workers else _InThisThread()
+        # they wait for the disk, not for a processor
+        self._writers = ThreadPoolExecutor(WRITERS) if workers else _InThisThread()
+        self._waiting: Waiting = deque()
         self.labelled = self.failed = 0
 
     def work(self, jobs: Sequence[_Job]) -> Iterator[Labelled | Failed]:
         batches = list(_batches(jobs, self._propagator.predictor.batch))
-        with ThreadPoolExecutor(self._workers) as pool:
-            ahead = [pool.submit(_read, job) for job in batches[0]] if batches else []
+        try:
+            ahead = self._read_ahead(batches[:1])
             for i, batch in enumerate(batches):
-                reading, ahead = ahead, []
-                images = [future.result() for future in reading]
-                if i + 1 < len(batches):
-                    ahead = [pool.submit(_read, job) for job in batches[i + 1]]
-                yield from self._label(pool, batch, images)
+                reading, ahead = ahead, self._read_ahead(batches[i + 1 : i + 2])
+                before = len(self._waiting)
+                self._label(batch, [future.result() for future in reading])
+                yield from self._finished(before)
+            yield from self._finished(len(self._waiting))
+        finally:
+            self._stop()
 
-    def _label(
-        self, pool: ThreadPoolExecutor, batch: Sequence[_Job], images: Sequence[Image | str]
-    ) -> Iterator[Labelled | Failed]:
-        readable = [image for image in images if not isinstance(image, str)]
-        # Always as many at once: kernels for one image round differently than those for many, and what an
-        # image gets must not depend on what is missing, or on how many processes share the folder.
-        missing = max(0, self._propagator.predictor.batch - len(readable))
-        padded = readable + readable[-1:] * missing
-        analyses = iter(self._propagator.predictor.analyse(padded)[: len(readable)])
-        waiting: list[tuple[_Job, Future[float] | str]] = []
-        for job, image in zip(batch, images, strict=True):
-            if isinstance(image, str):
-                waiting.append((job, image))
+    def _read_ahead(self, batches: Sequence[Sequence[_Job]]) -> list[Future[Query | str]]:
+        read = self._propagator.read
+        return [self._pool.submit(_read, read, job) for batch in batches for job in batch]
+
+    def _label(self, batch: Sequence[_Job], queries: Sequence[Query | str]) -> None:
+        """Analyse a batch, and let its images be labelled and written."""
+        predictor = self._propagator.predictor
+        near = [query.near for query in queries if isinstance(query, Query)]
+        padded = near
+        if near and not predictor.independent:
+            # Always as many at once: kernels for one image round differently than those for many, and what
+            # an image gets must not depend on what is missing, or on how many processes share the folder.
+            padded = near + near[-1:] * (predictor.batch - len(near))
+        with Part("network"):
+            analyses = iter(predictor.analyse(padded)[: len(near)])
+        for job, query in zip(batch, queries, strict=True):
+            if isinstance(query, str):
+                self._waiting.append((job, query))
             else:
-                waiting.append((job, pool.submit(self._write, job, image, next(analyses))))
-        for job, result in waiting:
-            if isinstance(result, str):
-                self.failed += 1
-                self._manifest.fail(job.name, result)
-                yield Failed(job.name, result)
-                continue
-            score = result.result()
-            self._manifest.add(
-                job.name,
-                {"score": round(score, 4), "source": stamp(job.path), "written": stamp(job.labels)},
-            )
-            self.labelled += 1
-            yield Labelled(job.name, job.labels, job.confidence, score)
+                self._waiting.append((job, self._pool.submit(self._write, job, query, next(analyses))))
 
-    def _write(self, job: _Job, image: Image, analysis: Analysis) -> float:
-        found = self._propagator.label(image, analysis)
-        write_confidence(job.confidence, found.confidence)
-        write_label_map(job.labels, found.labels, self._palette)
-        return found.score
+    def _write(self, job: _Job, query: Query, analysis: Analysis) -> _Result:
+        found = self._propagator.label(query, analysis)
+        with Part("confidence PNG"):
+            confidence = confidence_bytes(found.confidence)
+        with Part("label PNG"):
+            labels = label_map_bytes(found.labels, self._palette)
+        with Part("writing"):
+            files = [
+                self._writers.submit(write_bytes, job.confidence, confidence),
+                self._writers.submit(write_bytes, job.labels, labels),
+            ]
+        return _Result(found.score, files)
+
+    def _finished(self, count: int) -> Iterator[Labelled | Failed]:
+        """Wait for the next ``count`` images, in order."""
+        for _ in range(count):
+            job, result = self._waiting[0]
+            event = self._note(job, result)
+            self._waiting.popleft()
+            yield event
+
+    def _note(self, job: _Job, result: Future[_Result] | str) -> Labelled | Failed:
+        if isinstance(result, str):
+            self.failed += 1
+            self._manifest.fail(job.name, result)
+            return Failed(job.name, result)
+        found = result.result()
+        for file in found.files:
+            file.result()
+        self._manifest.add(
+            job.name,
+            {"score": round(found.score, 4), "source": stamp(job.path), "written": stamp(job.labels)},
+        )
+        self.labelled += 1
+        return Labelled(job.name, job.labels, job.confidence, found.score)
+
+    def _stop(self) -> None:
+        """End all threads, and note what they have done: it need not be done again."""
+        self._pool.shutdown(cancel_futures=True)
+        self._writers.shutdown()
+        for job, result in self._waiting:
+            with contextlib.suppress(CoordError, OSError, CancelledError):  # the first of them is on its way
+                self._note(job, result)
 
 
 def _jobs(images: Path, out: Path) -> list[_Job]:
@@ -239,7 +305,7 @@ def _divide(jobs: Sequence[_Job], manifest: Manifest) -> tuple[list[_Job], int, 
 
 
 def _batches(jobs: Sequence[_Job], size: int) -> Iterator[list[_Job]]:
-    """Cut into batches of at most ``size`` images and about 48 million pixels."""
+    """Cut into batches of at most ``size`` images and about 32 million pixels."""
     batch: list[_Job] = []
     pixels = 0
     for job in jobs:
@@ -253,10 +319,11 @@ def _batches(jobs: Sequence[_Job], size: int) -> Iterator[list[_Job]]:
         yield batch
 
 
-def _read(job: _Job) -> Image | str:
+def _read(read: Callable[[Path], Query], job: _Job) -> Query | str:
     """Return the image, or the reason why it cannot be read."""
     try:
-        return read_image(job.path)
+        with Part("decoding"):
+            return read(job.path)
     except (ImageError, OSError, MemoryError) as error:
         return str(error) or type(error).__name__
 

@@ -62,7 +62,12 @@ class Refined:
 
 
 def refine(
-    soft: Soft, image: Image, config: RefineConfig | None = None, *, classes: Sequence[int] = ()
+    soft: Soft,
+    image: Image,
+    config: RefineConfig | None = None,
+    *,
+    classes: Sequence[int] = (),
+    size: tuple[int, int] | None = None,
 ) -> Refined:
     """Refine propagated soft labels with the photograph.
 
@@ -71,6 +76,7 @@ def refine(
         image: The query, ``uint8 [H, W, 3]``.
         config: Options.
         classes: Class ids of the K channels; 0 to K - 1 by default.
+        size: ``(width, height)`` of the label map; the image's own by default.
 
     Returns:
         The label map ``uint8 [H, W]`` and the soft labels it came from; classes that win nowhere are left
@@ -87,7 +93,7 @@ def refine(
             expected="[K, h, w] of K classes and [H, W, 3]",
         )
     soft, ids = _present(soft, ids)
-    height, width = image.shape[:2]
+    width, height = size or (image.shape[1], image.shape[0])
     image = resize(image, *_capped(image, max(config.work_px, config.colour_px)))  # once for both steps
     reverted: tuple[int, ...] = ()
     if config.colour_weight > 0 and len(ids) > 1:

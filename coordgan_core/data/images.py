@@ -15,6 +15,7 @@ What odd images become:
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -146,8 +147,8 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, max_side: int | None
         ImageError: The file is not there, not an image, damaged, or has more than ``max_pixels`` pixels.
     """
     if max_side is None:
-        return _read(path, max_pixels, lambda _: None)
-    pixels = _read(path, max_pixels, lambda size: _fit(size, max_side))
+        return _read(path, max_pixels)[0]
+    pixels, _ = _read(path, max_pixels, lambda size: _fit(size, max_side))
     height, width = pixels.shape[:2]
     return resize(pixels, *_fit((width, height), max_side))
 
@@ -157,7 +158,36 @@ def read_reduced(path: Path, *, width: int, height: int, max_pixels: int = MAX_P
 
     The result has the size that was cheapest to decode; JPEGs come down by 2, 4 or 8, everything else stays.
     """
-    return _read(path, max_pixels, lambda _: (width, height))
+    return _read(path, max_pixels, lambda _: (width, height))[0]
+
+
+def read_near(
+    path: Path, *, longest: int, shortest: int, max_pixels: int = MAX_PIXELS
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Read an image as `read_image` does, shrunk like `near`; large JPEGs are decoded at a reduced size.
+
+    Returns:
+        The pixels, and the upright ``(width, height)`` of the image itself.
+    """
+
+    def least(size: tuple[int, int]) -> tuple[int, int]:
+        scale = min(1.0, max(longest / max(size), shortest / min(size)))
+        return math.ceil(size[0] * scale), math.ceil(size[1] * scale)
+
+    pixels, size = _read(path, max_pixels, least)
+    return near(pixels, longest=longest, shortest=shortest), size
+
+
+def near(pixels: NDArray[np.uint8], *, longest: int, shortest: int) -> NDArray[np.uint8]:
+    """Shrink an image by the largest whole factor that keeps its sides at ``longest`` and ``shortest``.
+
+    What is resized from it further differs by rounding from what is resized at once, and costs a tenth.
+    """
+    height, width = pixels.shape[:2]
+    factor = min(max(width, height) // longest, min(width, height) // shortest)
+    while factor > 1 and (width % factor or height % factor):
+        factor -= 1  # others are as slow as the step that they spare
+    return resize(pixels, width // factor, height // factor) if factor > 1 else pixels
 
 
 def resize(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
@@ -183,8 +213,9 @@ def _fit(size: tuple[int, int], max_side: int) -> tuple[int, int]:
 
 
 def _read(
-    path: Path, max_pixels: int, wanted: Callable[[tuple[int, int]], tuple[int, int] | None]
-) -> NDArray[np.uint8]:
+    path: Path, max_pixels: int, wanted: Callable[[tuple[int, int]], tuple[int, int]] | None = None
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Return the upright pixels, shrunk no further than to what is wanted, and the upright size of all."""
     with _opened(path) as image:
         width, height = image.size
         if width * height > max_pixels:
@@ -193,14 +224,16 @@ def _read(
                 expected=f"at most {max_pixels / 1e6:.0f} million",
                 remedy="shrink the image or cut it into tiles",
             )
-        least = wanted((width, height))
-        if least is not None:
-            if image.format in ("JPEG", "MPO") and _orientation(image, path) in _TRANSPOSED:
-                least = (least[1], least[0])
-            image.draft(None, least)
+        upright = width, height
+        if wanted is not None and image.format in ("JPEG", "MPO"):  # nothing else comes at a reduced size
+            turned = _orientation(image, path) in _TRANSPOSED
+            upright = (height, width) if turned else upright
+            least = wanted(upright)
+            image.draft(None, (least[1], least[0]) if turned else least)
+        reduced = image.size != (width, height)
         try:
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            pixels = _to_rgb(ImageOps.exif_transpose(image))
         # Pillow's decoders fail on damaged files with a dozen unrelated types (struct.error, zlib.error,
         # KeyError, ...)
         except Exception as error:
@@ -209,6 +242,7 @@ def _read(
                 expected="a complete image file",
                 remedy="copy the file again from its source, or remove it from the folder",
             ) from error
+    return pixels, upright if reduced else (pixels.shape[1], pixels.shape[0])
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:

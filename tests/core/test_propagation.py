@@ -12,7 +12,8 @@ from PIL import Image
 from coordgan_core import coords
 from coordgan_core.atlas import AtlasConfig
 from coordgan_core.calibration import Calibration
-from coordgan_core.errors import DataError, LabelError
+from coordgan_core.data.images import read_image
+from coordgan_core.errors import DataError, DiskFullError, LabelError
 from coordgan_core.flow import AlignConfig
 from coordgan_core.labels import LabelClasses, read_label_map, write_label_map
 from coordgan_core.metrics import Confusion
@@ -24,6 +25,7 @@ from coordgan_core.propagation import (
     Prepared,
     Propagated,
     PropagationOptions,
+    Propagator,
     Reference,
     Started,
     propagate_folder,
@@ -183,6 +185,66 @@ def test_closing_half_way_keeps_what_is_done_and_the_next_run_completes(folder, 
     assert finished.done + finished.labelled == 6
 
 
+def one_by_one():
+    return Predictor(ShiftModel(), device="cpu", batch=1)
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_closing_notes_all_that_was_written_so_that_nothing_looks_edited(folder, tmp_path, workers):
+    out = tmp_path / "out"
+    run(folder, out)
+    before = outputs(out / "labels")
+    events = propagate_folder(
+        one_by_one(), [reference(100, 100)], folder, out, options=SMALL, workers=workers
+    )
+    next(e for e in events if isinstance(e, Labelled))
+    events.close()
+    written = {name for name, time in outputs(out / "labels").items() if before[name] != time}
+    assert 1 <= len(written) < 6
+    events = list(propagate_folder(predictor(), [reference(100, 100)], folder, out, options=SMALL))
+    assert events[1] == Started(7, len(written), 0)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_events_come_in_the_order_of_the_images_and_results_do_not_depend_on_threads(
+    folder, tmp_path, workers
+):
+    events, _ = run(folder, tmp_path / "out", workers=workers)
+    names = [e.name for e in events if isinstance(e, Labelled | Failed)]
+    assert names == ["broken.jpg", "q0.png", "q1.bmp", "q1.png", "q2.png", "q3.png", "sub/q0.png"]
+    run(folder, tmp_path / "other", workers=2)
+    for path in (tmp_path / "out").rglob("*.png"):
+        assert path.read_bytes() == (tmp_path / "other" / path.relative_to(tmp_path / "out")).read_bytes()
+
+
+def test_a_file_that_cannot_be_written_stops_the_work_and_the_rest_is_noted(folder, tmp_path):
+    out = tmp_path / "out"
+    (out / "labels" / "q2.png" / "in the way").mkdir(parents=True)
+    with pytest.raises(DiskFullError):
+        list(propagate_folder(one_by_one(), [reference()], folder, out, options=SMALL))
+    assert {"q0.png", "q1.bmp", "q1.png"} <= set(json.loads((out / "propagation.json").read_text())["images"])
+    assert not list(out.rglob("*.part"))
+
+
+def test_large_jpegs_are_read_small_and_references_among_them_keep_their_labels(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    large, labels = picture(1000, 800)
+    for name, pixels in {"same.jpg": large, "other.jpg": picture(1000, 800, SHIFTS[1])[0]}.items():
+        Image.fromarray(pixels).save(images / name, quality=95)
+    known = Reference(read_image(images / "same.jpg"), labels)
+    propagator = Propagator(predictor(), [known])
+    query = propagator.read(images / "same.jpg")
+    assert query.size == (1000, 800)
+    assert query.near.shape == (400, 500, 3)
+    assert propagator.query(known.image).near.shape == (400, 500, 3)
+    list(propagate_folder(predictor(), [known], images, tmp_path / "out"))
+    assert np.array_equal(read_label_map(tmp_path / "out/labels/same.png"), labels)
+    found = read_label_map(tmp_path / "out/labels/other.png")
+    assert found.shape == (800, 1000)
+    assert iou(found, picture(1000, 800, SHIFTS[1])[1]) > 0.9
+
+
 def test_missing_results_changed_images_and_changed_references_are_done_again(folder, tmp_path):
     out = tmp_path / "out"
     run(folder, out)
@@ -224,7 +286,7 @@ def test_parts_that_contradict_each_other_make_nothing_look_edited(folder, tmp_p
     out = tmp_path / "out"
     run(folder, out)
     other = {"images": folder, "out": out, "options": dataclasses.replace(SMALL, align=None), "world": 2}
-    cut_off = propagate_folder(predictor(), [reference()], **other, rank=0)
+    cut_off = propagate_folder(one_by_one(), [reference()], **other, rank=0)
     next(e for e in cut_off if isinstance(e, Labelled))
     cut_off.close()  # its part still tells of the first run's results of the other process
     list(propagate_folder(predictor(), [reference()], **other, rank=1))

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coordgan_core.data.images import image_size, is_image, list_images, read_image, read_reduced, resize
+from coordgan_core.data.images import (
+    image_size,
+    is_image,
+    list_images,
+    near,
+    read_image,
+    read_near,
+    read_reduced,
+    resize,
+)
 from coordgan_core.errors import DataError, ImageError
 
 # a 3 x 2 picture, corner pixels all different: every orientation moves them elsewhere
@@ -266,3 +275,29 @@ def test_is_image() -> None:
 def test_reading_images_loads_no_torch() -> None:
     code = "import sys, coordgan_core.data.images; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, env=dict(os.environ)).returncode == 0
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+def test_reading_near_shrinks_and_tells_the_upright_size(tmp_path: Path, name: str, orientation: int) -> None:
+    rows, columns = np.mgrid[:480, :960].astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.stack([rows, columns, rows], -1)).save(tmp_path / name, exif=exif, quality=95)
+    whole = read_image(tmp_path / name)
+    pixels, size = read_near(tmp_path / name, longest=300, shortest=200)
+    assert size == (whole.shape[1], whole.shape[0])
+    assert sorted(pixels.shape) == [3, 240, 480]
+    assert (pixels.shape[0] > pixels.shape[1]) == (whole.shape[0] > whole.shape[1])
+    expected = near(whole, longest=300, shortest=200)
+    assert np.abs(pixels.astype(int) - expected.astype(int)).mean() < 2
+
+
+def test_images_are_shrunk_by_whole_factors_only_and_never_below_the_limits() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (900, 1200, 3), np.uint8)
+    assert near(image, longest=384, shortest=100).shape == (300, 400, 3)
+    assert near(image, longest=384, shortest=256).shape == (300, 400, 3)
+    assert near(image, longest=384, shortest=301).shape == (450, 600, 3)
+    assert near(image[:899], longest=384, shortest=128).shape == (899, 1200, 3)  # a prime number of rows
+    assert near(image, longest=1201, shortest=1) is image
+    assert np.allclose(near(image, longest=600, shortest=1)[0, 0], image[:2, :2].mean((0, 1)), atol=1)
