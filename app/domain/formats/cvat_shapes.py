@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.edits import LabelMap
-from app.domain.formats.polygons import Mask, fill
+from app.domain.formats.polygons import Mask, paint
 from app.domain.formats.sources import unreadable
 from coordgan_core.data.images import MAX_PIXELS
 
@@ -46,7 +46,9 @@ def paint_shapes(shapes: Iterable[Shape], shape: tuple[int, int], name: str) -> 
             if each.kind == "mask":
                 _paint_mask(labels, each)
             else:
-                labels[fill([_corners(each)], shape)] = each.class_id
+                corners = _corners(each)
+                if len(corners):
+                    paint(labels, corners, each.class_id)  # only its box: there may be thousands of shapes
     except (KeyError, ValueError, OverflowError) as error:
         raise unreadable(name, f"a malformed shape: {error}") from error
     return labels

@@ -235,7 +235,7 @@ def _load(tree: Tree, name: str, size: Callable[[], Size]) -> LabelMap:
     for number, line in enumerate(tree.text(name).splitlines(), 1):
         if line.strip():
             index, ring = _parsed(line.split(), f"{name}, line {number}")
-            labels[polygons.fill([ring * (width, height)], (height, width))] = index + 1
+            polygons.paint(labels, ring * (width, height), index + 1)
     return labels
 
 
