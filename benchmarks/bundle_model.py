@@ -44,6 +44,8 @@ MIB = 2**20
 MAX_MIB = 16.0
 SAME_LABELS = 0.999
 """Share of the pixels whose label half precision must leave as it is."""
+_ORDER = ("miou", "best_flow_miou", "miou_fused", "miou_unaligned", "foreground_iou", "ece")
+"""Of the figures in a card: lists show the first ones only."""
 COMPARED = 24
 """Images on which that is looked at."""
 _MAPPING = ("embedding.", "dense_head.")
@@ -218,8 +220,8 @@ def _figures(model: Path, folders: Sequence[Path], protocol: str, limit: int) ->
     """Return the figures of the card; those of further folders carry the folder's name."""
     predictor, calibration = Predictor(load_model(model)), load_calibration(model)
     figures: dict[str, float] = {}
-    for number, folder in enumerate(folders):
-        ending = f"_{folder.name}" if number else ""
+    endings = ["", *(f"_{folder.name}" for folder in folders[1:])]
+    for ending, folder in zip(endings, folders, strict=True):
         measured = measure_folder(
             predictor, folder, protocol=protocol, limit=limit, ways=tuple(FIGURES), calibration=calibration
         )
@@ -231,7 +233,8 @@ def _figures(model: Path, folders: Sequence[Path], protocol: str, limit: int) ->
                     figures[f"foreground_iou{ending}"] = event.foreground_iou
                     figures[f"best_flow_miou{ending}"] = best
                     figures[f"ece{ending}"] = event.ece
-    return {name: round(value, 4) for name, value in figures.items()}
+    order = [name + ending for ending in endings for name in _ORDER]
+    return {name: round(figures[name], 4) for name in order if name in figures}
 
 
 def _history(run: Path, source: Path) -> list[ModelCard]:

@@ -25,6 +25,7 @@ from app.ui.dialogs.base import Dialog
 from app.ui.texts import duration, plural, tr
 from app.ui.theme import icon
 from app.ui.widgets.basics import Card, EmptyState, Notice, button, clear, column, label, row
+from app.ui.widgets.figures import main_figures
 from app.ui.widgets.research import research_mark, research_text
 
 
@@ -40,7 +41,7 @@ def card_lines(card: dict[str, Any]) -> list[str]:
     facts += [str(card[key]) for key in ("preset", "created") if card.get(key)]
     figures = card.get("figures")
     if isinstance(figures, dict):
-        facts += [f"{name} {value:.3g}" for name, value in figures.items() if isinstance(value, int | float)]
+        facts += main_figures(figures)
     if facts:
         lines.append("  ·  ".join(facts))
     if card.get("research_use") and card.get("data_source"):

@@ -14,9 +14,10 @@ from PySide6.QtWidgets import QFileDialog, QInputDialog, QLabel, QMessageBox
 
 from app.services.model_library import ComparedModel, Comparison, ModelEntry
 from app.ui.pages.train.compare import CompareDialog, verdict
-from app.ui.pages.train.model_card import facts_of, figure_title
+from app.ui.pages.train.model_card import facts_of
 from app.ui.pages.train.models_view import ModelsView
 from app.ui.pages.train.page import TrainPage
+from app.ui.widgets.figures import figure_title
 from tests.app.ui.conftest import Wait
 from tests.app.ui.train_fakes import FakeLibrary, FakeTraining, shown_page
 

@@ -6,7 +6,6 @@ from PySide6.QtCore import QSize, Qt
 
 from app.services.model_library import ModelEntry
 from app.services.tasks import Worker
-from app.services.translations import mark
 from app.ui.pages.train.picture import Picture
 from app.ui.pages.train.words import images_text, size_text
 from app.ui.texts import duration, tr
@@ -14,30 +13,6 @@ from app.ui.widgets.basics import Card, Notice, column, label, row
 from app.ui.widgets.research import research_mark
 
 _STRIP_PX = 64
-
-FIGURE_NAMES = {
-    "miou": mark("label IoU"),
-    "miou_fused": mark("label IoU, references fused"),
-    "miou_unaligned": mark("label IoU, not aligned"),
-    "best_flow_miou": mark("label IoU of optical flow"),
-    "foreground_iou": mark("IoU of parts"),
-    "ece": mark("calibration error"),
-    "equivariance": mark("equivariance"),
-    "pck": mark("points found"),
-}
-
-
-def figure_title(name: str) -> str:
-    """Return what a figure of a card is called."""
-    known = sorted((known for known in FIGURE_NAMES if name.startswith(f"{known}_")), key=len)
-    if name not in FIGURE_NAMES and known:  # that of one of several labelled folders
-        return f"{tr(FIGURE_NAMES[known[-1]])} ({name[len(known[-1]) + 1 :]})"
-    return tr(FIGURE_NAMES.get(name, name.replace("_", " ")))
-
-
-def figure_text(value: float) -> str:
-    """Return a figure: shares in per cent, others with three digits."""
-    return f"{value:.1%}" if 0 <= value <= 1 else f"{value:.3g}"
 
 
 def short_facts(entry: ModelEntry) -> str:

@@ -9,10 +9,11 @@ from app.services.model_library import ModelEntry
 from app.services.tasks import Worker
 from app.services.translations import mark
 from app.ui.pages.train.flow import FlowLayout
-from app.ui.pages.train.model_card import facts_of, figure_text, figure_title
+from app.ui.pages.train.model_card import facts_of
 from app.ui.pages.train.picture import Picture
 from app.ui.texts import tr
 from app.ui.widgets.basics import Notice, button, clear, column, label, row
+from app.ui.widgets.figures import figure_text, figure_title
 from app.ui.widgets.research import research_text
 
 _EDITABLE = (
