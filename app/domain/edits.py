@@ -270,14 +270,6 @@ def _moved(box: Box, origin: Box) -> Box:
     return Box(box.x0 - origin.x0, box.y0 - origin.y0, box.x1 - origin.x0, box.y1 - origin.y0)
 
 
-def merge_edits(edits: Iterable[Edit], labels: LabelMap) -> LabelMap:
-    """Apply edits in order to a copy of ``labels``."""
-    result = labels.copy()
-    for edit in edits:
-        edit.apply(result)
-    return result
-
-
 def pack_labels(labels: LabelMap) -> bytes:
     """Compress a whole label map, ``uint8 [H, W]``, with its size."""
     return struct.pack("<2I", *labels.shape) + _pack(labels)

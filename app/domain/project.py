@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain import scan as scanning
-from app.domain.classes import ClassChange, ClassTable, table_from_names
+from app.domain.classes import ClassChange, ClassTable
 from app.domain.edits import Edit, LabelMap
 from app.domain.place import FOLDER, OPENER, find_project, images_of, relative, sweep, why_not_ours
 from app.domain.search import Query, parse
@@ -339,11 +339,3 @@ class Project:
             notes.append(f"{word} “{run.text}” was cut off: do it again to finish it")
         self.note = "; ".join(filter(None, [*notes, *problems[:3]]))
         self.store.prune()
-
-
-def starter_project(images: str | Path, names: Iterable[str]) -> Project:
-    """Create a project with classes of those names."""
-    project = Project.create(images)
-    if len(project.classes.classes) == 1:
-        project.set_classes(table_from_names(names))
-    return project

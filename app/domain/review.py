@@ -84,19 +84,6 @@ def review_queue(
     return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
 
-def next_in_queue(
-    queue: Sequence[int] | npt.NDArray[np.int64], current: int | None, *, back: bool = False
-) -> int | None:
-    """Return the image after (or before) ``current`` in a queue, None at its end."""
-    ids = [int(i) for i in queue]
-    if not ids:
-        return None
-    if current not in ids:
-        return ids[-1] if back else ids[0]
-    place = ids.index(current) + (-1 if back else 1)
-    return ids[place] if 0 <= place < len(ids) else None
-
-
 def review_counts(project: Project) -> ReviewCounts:
     """Count the images of a project for the review."""
     counts = project.counts()

@@ -7,7 +7,6 @@ Words that stand apart must all hold; a minus in front turns one around; quotes 
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,13 +21,6 @@ FLAGS = ("human", "machine", "missing", "labelled", "failed")
 _NUMBER = re.compile(r"^(<=|>=|<|>|=)?\s*([0-9]*\.?[0-9]+)(%?)$")
 _RANGE = re.compile(r"^([0-9]*\.?[0-9]+)\.\.([0-9]*\.?[0-9]+)$")
 _WORD = re.compile(r'(-?)(?:(\w+):("[^"]*"?|\S*)|("[^"]*"?|\S+))')
-COMPARISONS = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "=": operator.eq,
-}
 
 
 class SearchError(CoordError):

@@ -32,7 +32,6 @@ _log = logging.getLogger(__name__)
 _CANCEL_SEC = 3.0
 _ASLEEP_SEC = 5.0
 _MAX_LINE = 128 << 20
-_MAX_RESTARTS = 3
 
 Answer = Callable[[Reply], None]
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -97,8 +96,6 @@ class EngineClient(QObject):
         self._generation = 0
         self._heard = 0.0
         self._looked = 0.0
-        self._quick_crashes = 0
-        self._started = 0.0
         self._watch = QTimer(self)
         self._watch.setInterval(250)
         self._watch.timeout.connect(self._look)
@@ -182,7 +179,7 @@ class EngineClient(QObject):
         self._child.ended.connect(self._on_ended)
         self._child.notStarted.connect(self._on_not_started)
         self._generation += 1
-        self._heard = self._started = self._looked = time.monotonic()
+        self._heard = self._looked = time.monotonic()
         self._set_state(EngineState.STARTING)
         self._child.start()
         self._watch.start()
@@ -285,8 +282,6 @@ class EngineClient(QObject):
             self._restart("a request was cancelled and did not stop")
         elif now - self._heard > self._hang_sec:
             self._fail(f"The engine was silent for {self._hang_sec:.0f} seconds and was stopped.")
-        elif not any(p.cancelled_at is None for p in self._pending.values()) and now - self._started > 60:
-            self._quick_crashes = 0
 
     def _restart(self, reason: str) -> None:
         """Kill the engine and send what is still wanted to a new one."""
@@ -314,7 +309,6 @@ class EngineClient(QObject):
         """Tell everybody who waits that the engine has gone."""
         self._kill()
         self._set_state(EngineState.CRASHED)
-        self._quick_crashes += 1
         waiting, self._pending = list(self._pending.values()), {}
         self.crashed.emit(message)
         for pending in waiting:

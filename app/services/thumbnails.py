@@ -71,7 +71,6 @@ class ThumbnailLoader(QObject):
         self._waiting: collections.OrderedDict[_Key, None] = collections.OrderedDict()
         self._making: set[_Key] = set()
         self._again: set[int] = set()
-        self._visible: frozenset[int] | None = None
         self._stopping = False
         self._palette: npt.NDArray[np.uint8] | None = None
         self._threads = [
@@ -104,7 +103,6 @@ class ThumbnailLoader(QObject):
         """Drop requests for images that are no longer on screen."""
         visible = frozenset(int(i) for i in ids)
         with self._condition:
-            self._visible = visible
             for key in [k for k in self._waiting if k.image_id not in visible]:
                 del self._waiting[key]
 

@@ -49,12 +49,3 @@ def conflicts(keys: Mapping[str, tuple[str, ...]]) -> list[Conflict]:
         for key, action_id in claims
         if key and owner.setdefault(key, action_id) != action_id
     ]
-
-
-def is_bare(key: str) -> bool:
-    """Return whether typing would press this shortcut: no Ctrl, Alt or Meta in it, no function key."""
-    parts = normalise(key).split("+")
-    if any(part in {"Ctrl", "Alt", "Meta"} for part in parts[:-1]):
-        return False
-    last = parts[-1]
-    return not (last.startswith("F") and last[1:].isdigit())

@@ -71,11 +71,6 @@ class ActionRegistry(QObject):
             if spec.icon:
                 self.actions[spec.id].setIcon(icon(spec.icon))
 
-    def set_enabled(self, ids: Mapping[str, bool]) -> None:
-        """Enable and disable actions by id."""
-        for action_id, enabled in ids.items():
-            self.actions[action_id].setEnabled(enabled)
-
     def fill_menu_bar(self, bar: QMenuBar) -> dict[str, QMenu]:
         """Build the menus of the table; return the submenus of `@` entries by their name."""
         special: dict[str, QMenu] = {}

@@ -125,7 +125,6 @@ class WelcomePage(QWidget):
         sample = button(tr("Open the sample project"), self.sampleAsked.emit, icon_name="mdi6.flask-outline")
         for each in (open_folder, sample):
             each.setMinimumHeight(38)
-        self._open_button = open_folder
         hint = label(tr("or drop a folder of images anywhere in this window"), "faint")
         head = column(
             _Emblem(), 18, slogan, text, 10, row(open_folder, sample, 8, hint, None, spacing=10), spacing=6

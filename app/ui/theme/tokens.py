@@ -15,7 +15,6 @@ class Tokens:
 
     name: str
     canvas: str
-    checker: str
     window: str
     surface: str
     raised: str
@@ -43,7 +42,6 @@ class Tokens:
 LIGHT = Tokens(
     name="light",
     canvas="#dfe2e8",
-    checker="#d3d7df",
     window="#f0f2f5",
     surface="#fafbfc",
     raised="#ffffff",
@@ -71,7 +69,6 @@ LIGHT = Tokens(
 DARK = Tokens(
     name="dark",
     canvas="#0e1015",
-    checker="#14171e",
     window="#14171d",
     surface="#1a1e26",
     raised="#232833",

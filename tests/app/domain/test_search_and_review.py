@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from app.domain.project import Project, Sort
-from app.domain.review import next_in_queue, review_counts, review_queue, seconds_left, suggest_next
+from app.domain.review import review_counts, review_queue, seconds_left, suggest_next
 from app.domain.search import SearchError, complete, parse
 from app.domain.status import Status
 from tests.app.domain.work import ids_of, propagate, stroke
@@ -90,10 +90,6 @@ def test_review_begins_with_the_least_certain(mixed: Project) -> None:
     assert names(queue) == "321"
     assert names(review_queue(mixed, class_id=2)) == "321"
     assert names(review_queue(mixed, class_id=1)) == "321"
-    assert next_in_queue(queue, int(queue[0])) == queue[1]
-    assert next_in_queue(queue, int(queue[2])) is None
-    assert next_in_queue(queue, int(queue[1]), back=True) == queue[0]
-    assert next_in_queue(queue, None) == queue[0]
     counts = review_counts(mixed)
     assert (counts.left, counts.corrected, counts.rejected, counts.unlabelled, counts.done) == (3, 1, 1, 1, 2)
     assert seconds_left(10, [1.0, 2.0]) is None

@@ -11,7 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from app.ui.action_state import _NEEDS_PROJECT
-from app.ui.actions.keys import Conflict, conflicts, is_bare, keymap, normalise
+from app.ui.actions.keys import Conflict, conflicts, keymap, normalise
 from app.ui.actions.layout import GESTURES, MENUS, SECTIONS, TOOL_STRIP, TOOLBAR
 from app.ui.actions.spec import PRESETS
 from app.ui.actions.table import ACTION_BY_ID, ACTIONS
@@ -95,11 +95,6 @@ def test_own_shortcuts_hold_after_a_restart_of_the_registry(desk: Desk) -> None:
     desk.running.settings.set("keys.preset", "cvat")
     assert desk.window.actions_by_id["image.next"].shortcut().toString() == "F"
     assert desk.window.actions_by_id["tool.brush"].shortcut().toString() == "Y"
-
-
-def test_what_counts_as_a_bare_key() -> None:
-    assert [is_bare(k) for k in ("B", "Shift+D", "[", "Return")] == [True] * 4
-    assert [is_bare(k) for k in ("Ctrl+B", "F1", "Alt+X", "Ctrl+Shift+Z")] == [False] * 4
 
 
 @given(st.sampled_from([spec.text for spec in ACTIONS]), st.integers(1, 12))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QDoubleSpinBox, QFileDialog, QRadioButton, QWidget
 
 from app.services.tasks import Task, Worker
@@ -29,8 +28,6 @@ _TITLES = {
 
 class ImagesStep(StepCard):
     """The folder, its sub-folders, and the cropping."""
-
-    imagesFound = Signal()  # noqa: N815
 
     def __init__(self, draft: Draft, worker: Worker) -> None:
         self._draft, self._worker = draft, worker

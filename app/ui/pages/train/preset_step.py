@@ -134,8 +134,3 @@ class PresetStep(StepCard):
         self.reset.setVisible(bool(count or self.fields.wrong))
         card: PresetCard | None = self.cards.get(self._draft.now.preset)
         self.set_state("bad" if text else "done", card.info.title if card is not None else "")
-
-
-def preset_title(training: TrainingService, name: str) -> str:
-    """Return what people call a preset."""
-    return next((info.title for info in training.presets() if info.name == name), name)
