@@ -13,7 +13,7 @@ import typer
 from app.cli import build_app
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/user-guide.md", "docs/benchmarks.md")
+DOCUMENTS = ("README.md", "docs/user-guide.md", "docs/benchmarks.md", "docs/models.md")
 
 
 def commands(text: str) -> list[list[str]]:

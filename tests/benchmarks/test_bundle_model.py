@@ -15,6 +15,7 @@ from coordgan_core.presets import preset
 from coordgan_core.snapshot import ModelCard, inspect, load_model, save_model
 from coordgan_core.training import events as ev
 from coordgan_core.training.run import RunFolder, RunSettings
+from tests.benchmarks.conftest import FOLDER
 
 SMALL = {
     "model.embedding.channels": (8, 8),
@@ -147,3 +148,13 @@ def test_every_set_of_research_data_says_so(script):
         assert one.category, name
         assert one.data, name
         assert one.licence.startswith("research use") is one.research_use, name
+
+
+def test_the_page_of_the_models_names_every_set_and_its_terms(script):
+    text = (FOLDER.parent / "docs/models.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    sets = script("bundled_sets").SETS
+    assert set(rows) == set(sets)
+    for name, one in sets.items():
+        assert f"| {one.category} |" in rows[name]
+        assert ("**research use**" in rows[name]) is one.research_use
