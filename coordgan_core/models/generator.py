@@ -262,15 +262,3 @@ class Generator(nn.Module):  # z_structure, z_texture -> image
         """Stop training what decides the correspondence map (stage 512, fact sheet section 1.5)."""
         self.mapping_structure.requires_grad_(False)
         self.warp.requires_grad_(False)
-
-    @torch.no_grad()
-    def grow_from(self, lower: Generator) -> list[str]:
-        """Take over every parameter of a generator of lower resolution; return the names that stay new.
-
-        Raises:
-            RuntimeError: The lower generator has parameters of another name or shape.
-        """
-        missing, unexpected = self.load_state_dict(lower.state_dict(), strict=False)
-        if unexpected:
-            raise RuntimeError(f"the lower generator has parameters unknown here: {', '.join(unexpected)}")
-        return list(missing)

@@ -134,19 +134,6 @@ class GanStage:
         """Leave the averaged weights in the model, for the stage that follows."""
         self.generator.load_state_dict(self.average.state_dict())
 
-    def warm_start(self, lower: Mapping[str, nn.Module]) -> None:
-        """Continue a stage of lower resolution, given its `modules` (fact sheet section 1.5).
-
-        The generators and the patch discriminator are taken over; new blocks and the image discriminator
-        stay new.
-        """
-        self.generator.grow_from(_generator(lower["generator"]))
-        self.average.grow_from(_generator(lower["generator_average"]))
-        fresh = [name for name in self.average.state_dict() if name not in lower["generator"].state_dict()]
-        state = self.generator.state_dict()
-        self.average.load_state_dict({name: state[name] for name in fresh}, strict=False)
-        self.patch.load_state_dict(lower["patch_discriminator"].state_dict())
-
     # One step
 
     def step(self, images: Tensor, *, nimg: int) -> Mapping[str, Tensor]:
@@ -319,9 +306,3 @@ def _trained_embedding(model: CoordGAN, config: Config, device: torch.device) ->
     if embedding is None or not embedding.ready:
         return None
     return place(embedding, device, config.train.precision).eval().requires_grad_(False)
-
-
-def _generator(module: nn.Module) -> Generator:
-    if not isinstance(module, Generator):
-        raise TypeError(f"expected a Generator, got {type(module).__name__}")
-    return module

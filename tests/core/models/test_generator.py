@@ -159,18 +159,6 @@ def test_encoding_starts_in_the_published_ranges() -> None:
     assert 0.69 < encoding.bias.abs().max() <= 0.5**0.5
 
 
-def test_growing_keeps_the_image_of_the_trunk() -> None:
-    low = build(**{"model.warp.resolution": 32, "model.synthesis.upsample_channels": ()})
-    high = build(**{"model.warp.resolution": 32, "model.resolution": 64})
-    new = high.grow_from(low)
-    assert new
-    assert all(name.startswith("synthesis.blocks.1.") for name in new)
-    z = latents()[0]
-    assert torch.equal(high.warp(high.map_structure(z)), low.warp(low.map_structure(z)))
-    with pytest.raises(RuntimeError, match="unknown"):
-        low.grow_from(high)
-
-
 def test_frozen_structure_gets_no_gradients() -> None:
     net = build()
     net.freeze_structure()
