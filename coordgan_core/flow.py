@@ -42,9 +42,9 @@ def structure_image(image: Image, kind: Structure) -> Image:
     lab = cv2.cvtColor(image.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
     lab = cv2.GaussianBlur(lab, (0, 0), 1.0)
     squares = cv2.Sobel(lab, cv2.CV_32F, 1, 0) ** 2 + cv2.Sobel(lab, cv2.CV_32F, 0, 1) ** 2
-    magnitude = cv2.GaussianBlur(np.sqrt(squares.sum(-1)), (0, 0), 1.0)
-    white = np.percentile(magnitude, 99) + 1e-6
-    return np.asarray(np.clip(magnitude * (255.0 / white), 0, 255), np.uint8)
+    magnitude = cv2.GaussianBlur(cv2.sqrt(cv2.transform(squares, np.ones((1, 3), np.float32))), (0, 0), 1.0)
+    white = np.float32(np.percentile(magnitude, 99) + 1e-6)
+    return np.asarray(np.clip(magnitude * (np.float32(255) / white), 0, 255), np.uint8)
 
 
 def _local_contrast(values: Image) -> Image:

@@ -51,7 +51,7 @@ def network_for(model: Any, device: torch.device, runtime: str = "auto", *, side
         network = OpenVINONetwork(model, side)
         network.check(model)
     except Exception as error:  # of a trace, a converter and a compiler: any model must run all the same
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = _reason(error)
         if runtime == "openvino":
             raise ConfigError(
                 f"OpenVINO cannot run this model ({reason})",
@@ -62,6 +62,13 @@ def network_for(model: Any, device: torch.device, runtime: str = "auto", *, side
         return plain
     _log.info("%s runs the model", network.name)
     return network, network.name
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of a message that says most; converters list what they lack behind dashes."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    listed = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
+    return (listed or lines or [type(error).__name__])[0]
 
 
 def _unfit(model: Any, device: torch.device) -> bool:

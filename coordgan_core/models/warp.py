@@ -67,7 +67,7 @@ class WarpingNetwork(nn.Module):  # structure code -> correspondence map
         with full_precision(code):
             points = grid.flatten(1).T  # [N, 2]
             offsets = self._network(encode_coordinates(points, self.config.fourier_bands), code.float())
-            return self._place(points, offsets).mT.reshape(-1, 2, height, width)
+            return self._place(points, offsets).transpose(1, 2).reshape(-1, 2, height, width)
 
     def _network(self, coordinates: Tensor, code: Tensor) -> Tensor:  # [N, E], [B, D] -> [B, N, 2]
         """Run the MLP on every (pixel, code) pair.

@@ -108,3 +108,12 @@ def test_other_devices_and_other_objects_are_left_to_themselves(model):
 
 def test_bfloat16_is_computed_by_pytorch_unless_openvino_is_asked_for(model):
     assert Predictor(model, precision="bfloat16").runtime.startswith("PyTorch")
+
+
+def test_maps_of_structure_codes_are_computed_by_openvino_too(photographs):
+    pytest.importorskip("openvino")
+    torch.manual_seed(1)
+    coded = CoordGAN(replace(preset("quick-64").model, **SMALL)).eval()  # no prototypes: as published
+    fast, plain = Predictor(coded, runtime="openvino"), Predictor(coded, runtime="torch")
+    for a, b in zip(fast.analyse(photographs[:2]), plain.analyse(photographs[:2]), strict=True):
+        assert torch.allclose(a.map, b.map, atol=1e-3)
