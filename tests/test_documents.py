@@ -28,7 +28,10 @@ def unknown(words: list[str], group: Any) -> list[str]:
     """Return the command and the flags among ``words`` that the command line does not have."""
     if not words or words[0] not in group.commands:
         return words[:1]
-    options = {name for p in group.commands[words[0]].params for name in [*p.opts, *p.secondary_opts]}
+    command = group.commands[words[0]]
+    if words[1:] and words[1] in getattr(command, "commands", ()):
+        return unknown(words[1:], command)
+    options = {name for p in command.params for name in [*p.opts, *p.secondary_opts]}
     return [word for word in words[1:] if word.startswith("-") and word not in options]
 
 
@@ -41,6 +44,7 @@ def test_what_is_not_there_is_noticed() -> None:
     group = typer.main.get_command(build_app())
     assert unknown(["mops"], group) == ["mops"]
     assert unknown(["maps", "--out", "d", "--nothing"], group) == ["--nothing"]
+    assert unknown(["models", "export", "m", "--half", "--nothing"], group) == ["--nothing"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
