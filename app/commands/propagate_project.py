@@ -76,19 +76,18 @@ def propagate_project(
     tell([_sentence(report, len(left), len(failures))])
     tell(f"failed: {name}: {reason}" for name, reason in failures.items())
     if as_json:
-        print_json(
-            {
-                "project": str(project.folder),
-                "model": request.model_name,
-                "research_use": request.research_use,
-                "batch": report.batch,
-                "labelled": report.labelled,
-                "done": report.before,
-                "left_alone": left,
-                "failed": len(failures),
-                "failures": failures,
-            }
-        )
+        found = {
+            "project": str(project.folder),
+            "model": request.model_name,
+            "research_use": request.research_use,
+            "batch": report.batch,
+            "labelled": report.labelled,
+            "done": report.before,
+            "left_alone": left,
+            "failed": len(failures),
+            "failures": failures,
+        }
+        print_json(found)
     return EXIT_FINDINGS if failures else EXIT_DONE
 
 

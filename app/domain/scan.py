@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.domain.place import label_name
@@ -16,6 +16,7 @@ from coordgan_core.errors import CoordError, DataError
 _FIRST_BATCH = 200
 _BATCH = 2000
 _SIZE_BATCH = 200
+_NO_TEXT = "the name is not valid text"
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,9 @@ def scan(
     added = changed = 0
     size = _FIRST_BATCH
     for path, entry in walk(images, skip=project):
-        try:
-            path.encode()
-            status = entry.stat()
-        except UnicodeEncodeError:
-            skipped.append((ascii(path), "the name is not valid text"))
-            continue
-        except OSError as error:
-            skipped.append((path, str(error.strerror)))
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            skipped.append((path, "it is no plain file"))  # reading a pipe would wait for ever
+        status = _looked_up(path, entry)
+        if isinstance(status, str):
+            skipped.append((ascii(path) if status == _NO_TEXT else path, status))
             continue
         seen.add(path)
         labelled_here = label_name(path) in labelled
@@ -94,22 +87,23 @@ def scan(
     yield progress
     measured = 0
     for measured in measure(index, images):
-        yield _with(progress, measured, finished=False)
+        yield replace(progress, measured=measured)
     for _ in count_classes():
-        yield _with(progress, measured, finished=False)
-    yield _with(progress, measured, finished=True)
+        yield replace(progress, measured=measured)
+    yield replace(progress, measured=measured, finished=True)
 
 
-def _with(progress: ScanProgress, measured: int, *, finished: bool) -> ScanProgress:
-    return ScanProgress(
-        progress.found,
-        progress.added,
-        progress.changed,
-        progress.vanished,
-        measured,
-        progress.skipped,
-        finished,
-    )
+def _looked_up(path: str, entry: os.DirEntry[str]) -> os.stat_result | str:
+    """Return what the file system knows of a file, or why it cannot be an image."""
+    try:
+        path.encode()
+        status = entry.stat()
+    except UnicodeEncodeError:
+        return _NO_TEXT
+    except OSError as error:
+        return str(error.strerror)
+    # reading a pipe would wait for ever
+    return status if stat.S_ISREG(status.st_mode) else "it is no plain file"
 
 
 def measure(index: ImageIndex, images: Path) -> Iterator[int]:

@@ -152,20 +152,7 @@ class LabelStore:
             depth, status = depth + 1, after_edit(before)
         if origin is Origin.MACHINE and depth == 1 and commit.action != "undo":
             self._keep_base(connection, commit.image_id)
-        connection.execute(
-            "INSERT INTO journal (seq, image_id, action, refers, text, payload, status_before, created) "
-            "VALUES (?,?,?,?,?,?,?,?)",
-            (
-                commit.sequence,
-                commit.image_id,
-                commit.action,
-                commit.refers,
-                commit.text,
-                commit.edit.to_bytes(),
-                before.value,
-                time.time(),
-            ),
-        )
+        _write_down(connection, commit, before)
         connection.execute(
             "UPDATE images SET status=?, origin=?, depth=?, has_labels=?, revision=revision+1 WHERE id=?",
             (
@@ -176,14 +163,7 @@ class LabelStore:
                 commit.image_id,
             ),
         )
-        for class_id, change in commit.edit.class_changes().items():
-            if class_id == 0:
-                continue  # background is what is left
-            connection.execute(
-                "INSERT INTO image_classes (image_id, class_id, pixels) VALUES (?,?,max(0,?)) "
-                "ON CONFLICT DO UPDATE SET pixels = max(0, pixels + ?)",
-                (commit.image_id, class_id, change, change),
-            )
+        _count_changes(connection, commit)
 
     def _keep_base(self, connection: sqlite3.Connection, image_id: int) -> None:
         # what the machine had drawn, so that human pixels can be told from machine pixels for ever
@@ -360,6 +340,34 @@ def state_of(connection: sqlite3.Connection, image_id: int) -> dict[str, Any]:
     if row is None:
         raise LabelError(f"no image {image_id} in the project", remedy="open the folder again")
     return dict(zip(STATE_COLUMNS, row, strict=True))
+
+
+def _write_down(connection: sqlite3.Connection, commit: Commit, before: Status) -> None:
+    connection.execute(
+        "INSERT INTO journal (seq, image_id, action, refers, text, payload, status_before, created) "
+        "VALUES (?,?,?,?,?,?,?,?)",
+        (
+            commit.sequence,
+            commit.image_id,
+            commit.action,
+            commit.refers,
+            commit.text,
+            commit.edit.to_bytes(),
+            before.value,
+            time.time(),
+        ),
+    )
+
+
+def _count_changes(connection: sqlite3.Connection, commit: Commit) -> None:
+    for class_id, change in commit.edit.class_changes().items():
+        if class_id == 0:
+            continue  # background is what is left
+        connection.execute(
+            "INSERT INTO image_classes (image_id, class_id, pixels) VALUES (?,?,max(0,?)) "
+            "ON CONFLICT DO UPDATE SET pixels = max(0, pixels + ?)",
+            (commit.image_id, class_id, change, change),
+        )
 
 
 def _origin(origin: Origin, status: Status) -> Origin:

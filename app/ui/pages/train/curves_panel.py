@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
-from PySide6.QtWidgets import QCheckBox, QComboBox, QSizePolicy, QStackedWidget, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QSizePolicy,
+    QStackedWidget,
+    QToolButton,
+    QWidget,
+)
 
 from app.services.training_values import Curve, RunHistory
 from app.ui.pages.train.curves import Chart, pen_colour
@@ -46,6 +54,12 @@ class CurvesPanel(QWidget):
         self._history = RunHistory("")
         self._legend_part = QWidget()
         self._legend = FlowLayout(self._legend_part, spacing=2)
+        layout = column(self._controls(), self.losses, self._legend_part, self._smaller_charts(), spacing=8)
+        layout.setStretch(1, 3)
+        layout.setStretch(3, 2)
+        self.setLayout(layout)
+
+    def _controls(self) -> QHBoxLayout:
         self.axis = QComboBox()
         self.axis.addItems([tr("by images, thousands"), tr("by time, minutes")])
         self.axis.setAccessibleName(tr("Horizontal axis"))
@@ -57,9 +71,11 @@ class CurvesPanel(QWidget):
         self.logarithmic = QCheckBox(tr("Logarithmic"))
         self.logarithmic.toggled.connect(self.losses.set_logarithmic)
         self.logarithmic.toggled.connect(lambda _on: self.redraw())
-        controls = row(
+        return row(
             self.axis, 8, label(tr("Smoothing"), "muted"), self.smooth, 8, self.logarithmic, None, spacing=6
         )
+
+    def _smaller_charts(self) -> QWidget:
         self._quality_part = QStackedWidget()
         self._quality_part.addWidget(self.quality)
         self._no_quality = EmptyState(
@@ -77,10 +93,7 @@ class CurvesPanel(QWidget):
         for part, least in ((self.losses, 170), (below, 140)):  # only the stretch divides the height
             part.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)
             part.setMinimumHeight(least)
-        layout = column(controls, self.losses, self._legend_part, below, spacing=8)
-        layout.setStretch(1, 3)
-        layout.setStretch(3, 2)
-        self.setLayout(layout)
+        return below
 
     def show_history(self, history: RunHistory) -> None:
         """Draw what a run has told so far."""

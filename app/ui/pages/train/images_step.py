@@ -64,6 +64,15 @@ class ImagesStep(StepCard):
             line = row(made, _explained(tr(text)), spacing=8)
             line.setStretch(1, 1)
             rows.append(line)
+        self._make_margin()
+        self._make_box()
+        part = QWidget()
+        part.setLayout(
+            column(label(tr("Cropping"), "muted"), *rows, self.margin_row, self.box_part, spacing=3)
+        )
+        return part
+
+    def _make_margin(self) -> None:
         self.margin = QDoubleSpinBox()
         self.margin.setRange(0, 100)
         self.margin.setDecimals(0)
@@ -77,6 +86,8 @@ class ImagesStep(StepCard):
         self.margin_row.setLayout(
             row(26, label(tr("Room around the labels"), "muted"), self.margin, None, spacing=8)
         )
+
+    def _make_box(self) -> None:
         self.box = CropBox(self._worker)
         self.box.setFixedHeight(230)
         self.box.boxChanged.connect(self._draft.set_box)
@@ -87,11 +98,6 @@ class ImagesStep(StepCard):
         self.box_part.setLayout(
             column(self.box, row(None, earlier, self.box_name, later, None, spacing=4), spacing=4)
         )
-        part = QWidget()
-        part.setLayout(
-            column(label(tr("Cropping"), "muted"), *rows, self.margin_row, self.box_part, spacing=3)
-        )
-        return part
 
     # -- the folder --------------------------------------------------------------------------------
 
