@@ -72,6 +72,10 @@ def image_score(confidence: npt.NDArray[Any], labels: npt.NDArray[np.uint8]) -> 
     """Return the confidence of a whole image: the mean over its labelled parts, each part counting the same.
 
     An image without any part scores the mean over its background.
+
+    Args:
+        confidence: ``[H, W]``, 0 to 1.
+        labels: ``uint8 [H, W]``.
     """
     present = [k for k in np.flatnonzero(np.bincount(labels.ravel(), minlength=2)) if k]
     means = [float(confidence[labels == k].mean()) for k in present]

@@ -216,7 +216,7 @@ def lookup_table(groups: Mapping[int, int], *, default: int | None = 0) -> npt.N
 
 
 def merge_classes(labels: LabelMap, table: npt.NDArray[np.uint8]) -> LabelMap:
-    """Apply a `lookup_table` to a label map."""
+    """Apply a `lookup_table` to a label map ``uint8 [H, W]``."""
     return table[labels]
 
 

@@ -187,9 +187,8 @@ def diff_augment(
 ) -> Tensor:
     """Augment what a discriminator sees, differentiably (Zhao et al. 2020, DiffAugment).
 
-    ``color``: brightness +-0.5, saturation 0..2, contrast 0.5..1.5; ``translation``: whole pixels up to 1/8
-        of the image, zeros
-    outside; ``cutout``: a square of half the image's sides becomes zero.
+    ``color``: brightness +-0.5, saturation 0 to 2, contrast 0.5 to 1.5; ``translation``: whole pixels up to
+    1/8 of the image, zeros outside; ``cutout``: a square of half the image's sides becomes zero.
     """
     for name in policy:
         images = _DIFF_POLICIES[name](images, _Draws(images.shape[0], generator, images.device))

@@ -167,7 +167,7 @@ def read_near(
     """Read an image as `read_image` does, shrunk like `near`; large JPEGs are decoded at a reduced size.
 
     Returns:
-        The pixels, and the upright ``(width, height)`` of the image itself.
+        The pixels ``uint8 [H, W, 3]``, and the upright ``(width, height)`` of the image itself.
     """
 
     def least(size: tuple[int, int]) -> tuple[int, int]:
@@ -179,7 +179,7 @@ def read_near(
 
 
 def near(pixels: NDArray[np.uint8], *, longest: int, shortest: int) -> NDArray[np.uint8]:
-    """Shrink an image by the largest whole factor that keeps its sides at ``longest`` and ``shortest``.
+    """Shrink ``uint8 [H, W, 3]`` by the largest whole factor that leaves ``longest`` and ``shortest`` px.
 
     What is resized from it further differs by rounding from what is resized at once, and costs a tenth.
     """

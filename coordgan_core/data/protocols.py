@@ -64,7 +64,7 @@ class Protocol:
         return lookup_table(groups)
 
     def merge(self, labels: LabelMap, names: Sequence[str] | None = None) -> LabelMap:
-        """Merge a label map of the source classes, whose names by id are ``names``."""
+        """Merge a label map ``uint8 [H, W]`` of the source classes, whose names by id are ``names``."""
         return merge_classes(labels, self.lut if names is None else self.lut_for(names))
 
 

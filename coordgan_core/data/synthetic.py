@@ -70,7 +70,7 @@ class SyntheticSample:
     def locate(
         self, u: NDArray[np.float64], v: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the pixels that show canonical positions: the inverse of `correspondence`."""
+        """Return the pixels ``(x, y)`` that show canonical positions: the inverse of `correspondence`."""
         height, width = self.labels.shape
         x, y = self.deformation.to_image(u, v)
         half = min(width, height) / 2.0

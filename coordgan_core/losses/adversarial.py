@@ -17,6 +17,11 @@ def discriminator_loss(real: Tensor, fake: Tensor, form: Form = "non-saturating"
     Non-saturating: ``mean softplus(-D(x)) + mean softplus(D(G))``, as published. Relativistic: ``mean
     softplus(-(D(x) - D(G)))`` over pairs, so that only the difference counts (Huang et al. 2024, R3GAN); give
     it R1 and R2.
+
+    Args:
+        real: Logits of real images, ``[B, 1]``.
+        fake: Logits of as many generated images.
+        form: Which of the two.
     """
     if form == "relativistic":
         return F.softplus(fake - real).mean()

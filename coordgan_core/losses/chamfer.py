@@ -51,7 +51,7 @@ def chamfer(
 
 
 def chamfer_reference(maps: Tensor, kind: GridKind = "endpoints") -> Tensor:
-    """Compute the loss from the full matrix of distances, as it is defined."""
+    """Compute `chamfer` of maps ``[B, 2, H, W]`` from the full matrix of distances, as it is defined."""
     cloud = maps.flatten(2).mT[:, :, None]
     grid = canonical_grid(*maps.shape[-2:], kind=kind, device=maps.device).flatten(1).T
     squared = (cloud - grid).square().sum(dim=3)  # [B, N, N]

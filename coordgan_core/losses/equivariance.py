@@ -85,7 +85,7 @@ def _expected_distance(logits: Tensor, target: Tensor, points: Tensor, counts: T
 def equivariance_reference(
     first: Tensor, second: Tensor, field: Tensor, *, temperature: float, queries: Tensor
 ) -> Tensor:
-    """Compute the loss pixel by pixel, as the formula above is written."""
+    """Compute `equivariance_loss` pixel by pixel, as its formula is written."""
     h, w = first.shape[-2:]
     grid = canonical_grid(h, w)
     terms = []

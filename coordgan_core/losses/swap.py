@@ -81,6 +81,6 @@ def patch_discriminator_loss(
 def patch_gradient_penalty(
     images: Tensor, judge: PatchDiscriminator, config: PatchConfig, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Return R1 of the patch discriminator for reference crops and target crops of the same images."""
+    """Return R1 of the patch discriminator, a scalar, for two draws of crops of images ``[B, 3, R, R]``."""
     reference, target = (random_crops(images.detach(), config, generator).requires_grad_() for _ in range(2))
     return gradient_penalty(judge(reference, target), reference, target)

@@ -175,7 +175,7 @@ def chunk_size(batch: int, others: int, device: torch.device) -> int:
 
 
 def affinity_warp_reference(query: Tensor, source: Tensor, values: Tensor, temperature: float) -> Tensor:
-    """Compute the warp from the whole affinity matrix, pixel by pixel as the equation has it."""
+    """Compute `affinity_warp` from the whole affinity matrix, pixel by pixel as the equation has it."""
     rows = []
     for point in query.flatten(2).unbind(2):  # [B, 2]
         away = (point[:, :, None] - source.flatten(2)).norm(dim=1)  # [B, n]

@@ -98,7 +98,7 @@ class CoordGAN(nn.Module):
         return self.generator.render(codes)
 
     def resized(self, images: Tensor) -> Tensor:
-        """Resize images of any size to the model's resolution."""
+        """Resize images ``[B, 3, H, W]`` to the model's resolution."""
         return resize_square(images, self.config.resolution)
 
     def correspondence(self, images: Tensor) -> Correspondence:

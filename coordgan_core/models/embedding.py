@@ -62,7 +62,7 @@ class Embedding(nn.Module):  # image -> descriptors -> correspondence map
         return found
 
     def resized(self, images: Tensor, side: int | None = None) -> Tensor:
-        """Resize images of any size to ``side``, by default the one that the network works at."""
+        """Resize images ``[B, 3, H, W]`` to ``side``, by default the one that the network works at."""
         return resize_square(images, side or self.config.input_px)
 
     def describe(self, features: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ def resize_square(images: Tensor, side: int) -> Tensor:
 
 
 def locate_reference(descriptors: Tensor, prototypes: Tensor, temperature: float) -> Tensor:
-    """Compute the soft-argmax as it is defined, with a softmax over all prototypes."""
+    """Compute `Embedding.locate` as it is defined, with a softmax over all prototypes ``[C, P, P]``."""
     B, _, h, w = descriptors.shape
     similarity = torch.einsum("bcn,cm->bnm", descriptors.flatten(2), prototypes.flatten(1))
     points = canonical_grid(*prototypes.shape[-2:], device=descriptors.device).flatten(1).T

@@ -30,7 +30,14 @@ class Copy:
 
 
 def warped_copies(image: NDArray[np.uint8], labels: LabelMap, count: int, *, seed: int = 0) -> list[Copy]:
-    """Return copies of a labelled image under random warps and colours, the same ones for the same seed."""
+    """Return copies of a labelled image under random warps and colours, the same ones for the same seed.
+
+    Args:
+        image: ``uint8 [H, W, 3]``.
+        labels: ``uint8 [H, W]``.
+        count: How many.
+        seed: Of the draws.
+    """
     scale = min(1.0, LARGEST_PX / max(labels.shape))
     height, width = (max(1, round(side * scale)) for side in labels.shape)
     pixels = to_tensor(resize(image, width, height))
