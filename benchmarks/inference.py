@@ -2,10 +2,11 @@
 
     python benchmarks/inference.py                          # the bundled sample model on its own pictures
     python benchmarks/inference.py --model MODEL --images 24 --seconds 3
+    python benchmarks/inference.py --held-out 48            # labels of synthetic figures instead
 
-Labels are those of a propagation on the sample project, compared with those of eager float32: from the map
-alone, and after alignment and refinement, as they are written. What is not installed is skipped with a note;
-ONNX Runtime and OpenVINO come with the extra `runtimes`.
+Labels are those of a propagation, compared with those of eager float32: from the map alone, and after
+alignment and refinement, as they are written. What is not installed is skipped with a note; ONNX Runtime and
+OpenVINO, which the program takes where it is there, come with the extra `runtimes`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from inference_engines import ENGINES, Unavailable
 
 from app.commands.catalogue import find_model
 from coordgan_core.data.images import read_image
+from coordgan_core.data.synthetic import SyntheticCategory
 from coordgan_core.errors import CoordError
 from coordgan_core.predictor import Predictor
 from coordgan_core.propagator import Image, PropagationOptions, Propagator, Reference, read_reference
@@ -34,6 +36,7 @@ from resources import sample_project
 EQUAL = 0.995
 """Share of equal labels from which on an engine may replace eager float32."""
 BASE = "eager float32"
+HELD_OUT_SEED, FIGURE_PX = 101, 256
 Labels = list[npt.NDArray[np.uint8]]
 
 
@@ -65,6 +68,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--model", default="sample", help="file, run folder or name")
     parser.add_argument("--images", type=int, default=24, help="pictures of the sample project")
+    parser.add_argument(
+        "--held-out", type=int, default=0, help="instead: so many synthetic figures, at 256 px"
+    )
     parser.add_argument("--batch", type=int, default=8, help="images at once")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each engine is timed")
     parser.add_argument("--engines", default="", help=f"of {', '.join(ENGINES)}; all by default")
@@ -99,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
 def compare(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Row | Unavailable]:
     """Measure the engines; eager float32 goes first, whatever was asked for."""
     path = find_model(options.model)
-    reference, photographs = _sample(options.images)
+    reference, photographs = _figures(options.held_out) if options.held_out else _sample(options.images)
     truth: tuple[Labels, Labels] | None = None
     for name in [BASE, *(name for name in names if name != BASE)]:
         model = load_model(path).eval()
@@ -108,7 +114,7 @@ def compare(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Row |
         began = time.perf_counter()
         try:
             engine = ENGINES[name](model, options.batch)
-            predictor = Predictor(engine, device="cpu", batch=options.batch)
+            predictor = Predictor(engine, device="cpu", batch=options.batch, runtime="torch")
             predictor.analyse(photographs[: options.batch])
         except Unavailable as note:
             yield replace_name(note, name)
@@ -139,6 +145,13 @@ def _sample(count: int) -> tuple[Reference, list[Image]]:
     reference = read_reference(sample / "images" / f"{label_map.stem}.jpg", label_map)
     paths = [p for p in sorted((sample / "images").glob("*.jpg")) if p.stem != label_map.stem]
     return reference, [read_image(path) for path in paths[:count]]
+
+
+def _figures(count: int) -> tuple[Reference, list[Image]]:
+    """Return a labelled synthetic figure and ``count`` others, of a seed that no model was trained on."""
+    category = SyntheticCategory(HELD_OUT_SEED)
+    first, *others = (category.sample(index, FIGURE_PX) for index in range(count + 1))
+    return Reference(first.image, first.labels), [figure.image for figure in others]
 
 
 def _labels(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from coordgan_core.models.coordgan import Correspondence
 from coordgan_core.models.embedding import Embedding
+from coordgan_core.runtimes import OpenVINONetwork
 
 
 class Unavailable(Exception):  # noqa: N818
@@ -146,27 +147,24 @@ def onnx_runtime(model: nn.Module, batch: int) -> Engine:
 
 
 def openvino(precision: str) -> Callable[[nn.Module, int], Engine]:
-    """Return the engine that runs the network by OpenVINO, in ``"f32"`` or ``"bf16"``."""
+    """Return the engine that runs the network by OpenVINO as the program does, in ``"f32"`` or ``"bf16"``."""
 
     def make(model: nn.Module, batch: int) -> Engine:
-        _needs("onnx", "onnxscript", "openvino")
+        del batch  # one image after the other
+        _needs("openvino")
         import openvino as ov
 
-        core = ov.Core()
-        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if precision == "bf16" and "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise Unavailable("this processor does not compute in bfloat16")
-        settings = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        network = core.compile_model(core.read_model(io.BytesIO(_exported(model, batch))), "CPU", settings)
+        side: int = model.input_px  # type: ignore[assignment]
+        network = OpenVINONetwork(model, side, precision)
 
-        def run(images: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-            found = network([images])
-            return [np.array(found[output]) for output in network.outputs]
+        def call(images: Tensor) -> tuple[Tensor, ...]:
+            found = network.correspondence(images)
+            rest = () if found.descriptors is None else (found.descriptors,)
+            return (found.map, found.reliability, *rest)
 
-        return Engine(model, _in_batches(run, batch))
+        return Engine(model, call)
 
     return make
 

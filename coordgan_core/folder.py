@@ -21,6 +21,7 @@ from coordgan_core.manifest import Manifest, digest, stamp
 from coordgan_core.predictor import Analysis, Predictor
 from coordgan_core.propagator import Prepared, PropagationOptions, Propagator, Query, Reference
 from coordgan_core.sheet import write_contact_sheet
+from coordgan_core.snapshot import ModelCard
 from coordgan_core.timing import Part
 
 _BATCH_PIXELS = 32_000_000
@@ -87,6 +88,7 @@ def propagate_folder(
     options: PropagationOptions | None = None,
     calibration: Calibration | None = None,
     classes: LabelClasses | None = None,
+    card: ModelCard | None = None,
     rank: int = 0,
     world: int = 1,
     workers: int = 2,
@@ -110,6 +112,7 @@ def propagate_folder(
         options: Options.
         calibration: Of the model; the default prior if None.
         classes: Names and colours; anonymous ones if None.
+        card: Of the model; its name and whether it is for research use go into the manifest.
         rank: Of this process, 0 to ``world`` - 1; it takes every ``world``-th image.
         world: Number of processes that share the folder.
         workers: Threads that read and refine, beside `WRITERS`; 0 does everything in this one.
@@ -128,7 +131,7 @@ def propagate_folder(
     jobs = whole_folder[rank::world]
     propagator = Propagator(predictor, references, options=options, calibration=calibration)
     yield propagator.prepared
-    manifest = _manifest(Path(out), propagator, references, rank, world)
+    manifest = _manifest(Path(out), propagator, references, rank, world, card)
     todo, done, edited = _divide(jobs, manifest)
     yield Started(len(jobs), done, edited)
     names = classes or LabelClasses.anonymous(propagator.classes)
@@ -329,7 +332,12 @@ def _read(read: Callable[[Path], Query], job: _Job) -> Query | str:
 
 
 def _manifest(
-    out: Path, propagator: Propagator, references: Sequence[Reference], rank: int, world: int
+    out: Path,
+    propagator: Propagator,
+    references: Sequence[Reference],
+    rank: int,
+    world: int,
+    card: ModelCard | None,
 ) -> Manifest:
     options = dataclasses.asdict(propagator.options)
     calibration = propagator.calibration.to_json()
@@ -340,6 +348,12 @@ def _manifest(
         "options": options,
         "calibration": calibration,
     }
+    if card is not None:
+        about |= {
+            "model_name": card.name,
+            "research_use": card.research_use,
+            "model_data": card.data_source,
+        }
     key = digest(about["model"], hashed, options, calibration)
     manifest = Manifest(out, key, about, rank, world)
     manifest.load()
@@ -370,4 +384,5 @@ def _sheet(out: Path, jobs: Sequence[_Job], manifest: Manifest, classes: LabelCl
         return
     done = [(manifest.images[j.name].get("score", 1.0), j) for j in jobs if j.name in manifest.images]
     done.sort(key=lambda pair: (pair[0], pair[1].name))
-    write_contact_sheet(target, [(j.path, j.labels, s) for s, j in done], classes)
+    with Part("contact sheet"):
+        write_contact_sheet(target, [(j.path, j.labels, s) for s, j in done], classes)

@@ -295,6 +295,9 @@ def _devices() -> dict[str, Any]:
         properties = torch.cuda.get_device_properties(index)
         devices[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 1e9:.1f} GB"
     devices["cuda build"] = torch.version.cuda or "no"
+    from coordgan_core.runtimes import processor_runtime
+
+    devices["models on the cpu"] = f"run by {processor_runtime()}"
     return devices
 
 

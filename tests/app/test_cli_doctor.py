@@ -14,6 +14,7 @@ def test_it_tells_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(capsys.readouterr().out)
     assert report["versions"]["torch"].startswith("2.13")
     assert report["devices"]["cpu"].endswith("threads")
+    assert report["devices"]["models on the cpu"].startswith(("run by OpenVINO", "run by PyTorch"))
     assert report["opencv"]["contributed modules"]
     assert "offscreen" in report["qt"]["platforms"]
     assert code == int(any(finding["serious"] for finding in report["findings"]))

@@ -50,10 +50,11 @@ def test_eager_engines_give_what_the_model_gives(script, model, images):
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("ONNX Runtime", "onnxruntime"), ("OpenVINO float32", "openvino")]
+    ("name", "modules"),
+    [("ONNX Runtime", ("onnx", "onnxscript", "onnxruntime")), ("OpenVINO float32", ("openvino",))],
 )
-def test_runtimes_give_what_the_model_gives_for_part_of_a_batch_too(script, model, images, name, module):
-    for needed in ("onnx", "onnxscript", module):
+def test_runtimes_give_what_the_model_gives_for_part_of_a_batch_too(script, model, images, name, modules):
+    for needed in modules:
         pytest.importorskip(needed)
     engine = script("inference_engines").ENGINES[name](model, 2)
     with torch.inference_mode():
@@ -97,6 +98,13 @@ def test_the_fastest_engine_must_leave_the_labels_as_they_are(script):
     rows = [row("base", 1.0, 1.0), row("good", 2.0, 0.996), row("wild", 9.0, 0.99)]
     assert inference.fastest(rows) == "good"
     assert inference.fastest(rows[2:]) is None
+
+
+def test_labels_of_held_out_figures_are_compared_too(script, capsys):
+    command = ["--held-out", "2", "--batch", "2", "--seconds", "0", "--engines", "eager float32", "--json"]
+    assert script("inference").main(command) == 0
+    (row,) = json.loads(capsys.readouterr().out)["engines"]
+    assert row["label_agreement"] == 1.0
 
 
 def test_unknown_engines_are_told(script, capsys):
