@@ -133,7 +133,7 @@ def propagate_files(
     from coordgan_core.folder import Failed, Finished, propagate_folder
     from coordgan_core.snapshot import inspect, load_calibration
 
-    meeting = together.Meeting()
+    meeting, card = together.Meeting(), inspect(model).card
     events = propagate_folder(
         predictor(model, device),
         references,
@@ -142,6 +142,7 @@ def propagate_files(
         options=options,
         calibration=load_calibration(model),
         classes=classes,
+        card=card,
         rank=together.rank(),
         world=together.world(),
         workers=worker_threads(),
@@ -157,7 +158,6 @@ def propagate_files(
     total = _total(meeting.reports(mine))
     if leads() or not meeting.waits:
         console().print(_sentence(total))
-        card = inspect(model).card
         if card.research_use:
             console().print(terms(card), markup=False, highlight=False)
         if as_json:

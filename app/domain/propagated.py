@@ -88,7 +88,14 @@ def take_propagated(project: Project, source: PropagatedFolder) -> Iterator[Take
     """
     found = [(name, image) for name in source.images if (image := project.find(name)) is not None]
     # the manifest knows the model by its content, not where it is: nothing can be asked of it again
-    details = {"model": "", "model_digest": source.about.get("model", ""), "path": str(source.folder)}
+    details = {
+        "model": "",
+        "model_digest": source.about.get("model", ""),
+        "model_name": str(source.about.get("model_name") or ""),
+        "research_use": source.about.get("research_use") is True,
+        "model_data": str(source.about.get("model_data") or ""),
+        "path": str(source.folder),
+    }
     batch = project.batches.begin("propagation", "Take a propagated folder", details)
     try:
         table = _classes(project, batch, source)

@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 
 from app.cli import main
+from app.domain.model_choice import LabelSource, label_sources
+from app.domain.project import Project
 from coordgan_core import folder as folder_module
 from coordgan_core.labels import LabelClasses, read_label_map, write_label_map
 from coordgan_core.model_card import write_with_card
@@ -186,6 +188,11 @@ def test_the_report_keeps_the_mark_of_a_model_for_research_use(
     report = json.loads(heard.out)
     assert (report["model"], report["research_use"]) == ("cats", True)
     assert "cats is for research use (trained on: AFHQ)" in " ".join(heard.err.split())
+    assert main(["init", str(data / "images")]) == 0
+    assert main(["import", str(data / "images"), str(data / "out"), "--yes"]) == 0
+    with Project.open(data / "images") as project:
+        assert label_sources(project) == (LabelSource("cats", True, "AFHQ"),), "a folder keeps the mark too"
+    capsys.readouterr()
     assert main(propagate(model, data, "--json")) == 0
     heard = capsys.readouterr()
     assert (json.loads(heard.out)["research_use"], "research" in heard.err) == (False, False)
