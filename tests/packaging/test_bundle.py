@@ -64,6 +64,7 @@ WHAT = Product(version="1.2.3", summary="x")
         "PySide6/Qt/lib/libQt6Svg.so.6",
         "PySide6/Qt6Widgets.dll",
         "resources/models/sample.safetensors",
+        "resources/models/faces.safetensors",
         "resources/sample_project/images/figure-01.jpg",
         "torch-2.13.0.dist-info/METADATA",
         "libstdc++.so.6",

@@ -25,6 +25,7 @@ each = pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 
 def test_the_model_of_the_sample_ships() -> None:
     assert resources.bundled_model("sample") in MODELS
+    assert sum(path.stat().st_size for path in MODELS) <= 5 * MAX_BYTES, "what packages grow by"
     with pytest.raises(FileNotFoundError, match="Install the program again"):
         resources.bundled_model("unicorns")
     assert {path.stem for path in MODELS} <= {"sample", *RESEARCH}, "each needs its place in the tests"

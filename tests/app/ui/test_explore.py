@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QApplication
 
+from app.services.models import ModelInfo
 from app.ui.pages.explore.board import Board
 from app.ui.pages.explore.swap import SwapView
 from app.ui.pages.explore.track import MOST_POINTS, TrackView
@@ -231,3 +232,21 @@ def test_trouble_with_the_engine_is_said_and_the_next_try_works(opened: Tab) -> 
     view.renew()
     opened.wait(lambda: not view.asker.is_busy)
     assert view.shows_board
+
+
+def test_a_model_for_research_use_is_marked_and_the_folders_own_model_is_chosen(opened: Tab) -> None:
+    folder = opened.page._project_folder
+    assert folder is not None
+    card = {"research_use": True, "data_source": "AFHQ, the cats"}
+    path = "/m/named.safetensors"
+    opened.engine.known = [OTHER, ModelInfo(path, folder.name, "cats", path, card, builtin=True)]
+    opened.page.service.set_model("")
+    opened.page.entered()
+    opened.wait(lambda: opened.page.model_box.count() == 2)
+    assert opened.page.model_box.currentText() == f"{folder.name} (research use)"
+    opened.wait(lambda: opened.page.service.abilities is not None)
+    assert "research use" in opened.page.about.text()
+    assert "AFHQ" in opened.page.about.toolTip()
+    opened.page.model_box.setCurrentIndex(0)
+    assert "research" not in opened.page.about.text()
+    assert opened.page.about.toolTip() == ""

@@ -141,3 +141,17 @@ def test_losses_are_shown_before_the_export(desk: Desk, images: Path, tmp_path: 
     assert "image0.png: keeps an IoU of 0.640" in dialog.list.toPlainText()
     assert not (tmp_path / "out").exists()
     dialog.deleteLater()
+
+
+def test_labels_of_a_model_for_research_use_keep_its_mark_in_an_export(
+    desk: Desk, images: Path, tmp_path: Path
+) -> None:
+    workspace = desk.open(images)
+    with_hole(workspace.project, 0)
+    details = {"model_name": "cats", "research_use": True, "model_data": "AFHQ"}
+    workspace.project.batches.finish(workspace.project.batches.begin("propagation", "Propagate", details))
+    dialog = ExportDialog(workspace.project, [], workspace.worker, desk.window)
+    dialog.out.setText(str(tmp_path / "out"))
+    desk.wait(dialog.primary.isEnabled)
+    assert "the model cats, which is for research use (trained on: AFHQ)" in dialog.notice.text
+    dialog.deleteLater()
