@@ -21,6 +21,7 @@ from coordgan_core import config as configuration
 from coordgan_core.config import FORMAT_VERSION, ModelConfig
 from coordgan_core.errors import ConfigError, ModelError
 from coordgan_core.files import atomic_path
+from coordgan_core.safetensors_header import DAMAGED, NOT_OURS, check_tensors, read_header
 
 if TYPE_CHECKING:
     import torch
@@ -30,22 +31,6 @@ if TYPE_CHECKING:
     from coordgan_core.models.coordgan import CoordGAN
 
 KEY_FORMAT, KEY_CONFIG, KEY_CARD, KEY_CALIBRATION = "coordlabel.format", "config", "card", "calibration"
-MAX_HEADER_BYTES = 16 << 20
-_MAX_TENSORS = 100_000
-_DTYPE_BYTES = {
-    "F64": 8,
-    "F32": 4,
-    "F16": 2,
-    "BF16": 2,
-    "I64": 8,
-    "I32": 4,
-    "I16": 2,
-    "I8": 1,
-    "U8": 1,
-    "BOOL": 1,
-}
-_NOT_OURS = "train a model with `coordlabel train`, or ask for the .safetensors file"
-_DAMAGED = "copy or download the file again"
 
 
 @dataclass(frozen=True)
@@ -207,14 +192,14 @@ def inspect(path: str | Path) -> ModelInfo:
             together.
     """
     path = Path(path)
-    header, data_bytes = _read_header(path)
+    header, data_bytes = read_header(path)
     metadata = header.pop("__metadata__", {})
-    shapes = _check_tensors(path, header, data_bytes)
+    shapes = check_tensors(path, header, data_bytes)
     if not isinstance(metadata, dict) or KEY_FORMAT not in metadata:
         raise ModelError(
             f"{path} is a safetensors file of another program",
             expected=f"a header with {KEY_FORMAT!r}",
-            remedy=_NOT_OURS,
+            remedy=NOT_OURS,
         )
     version = _check_version(path, metadata[KEY_FORMAT])
     calibration = _json_object(path, metadata, KEY_CALIBRATION) if KEY_CALIBRATION in metadata else None
@@ -257,8 +242,8 @@ def load_model(
     try:
         tensors = load_file(str(path), device="cpu")
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"the tensors of {path} cannot be read ({error})", remedy=_DAMAGED) from error
-    _check_finite(tensors, info.path, _DAMAGED)
+        raise ModelError(f"the tensors of {path} cannot be read ({error})", remedy=DAMAGED) from error
+    _check_finite(tensors, info.path, DAMAGED)
     model = make(info.config)
     model.load_state_dict(tensors)
     return cast("CoordGAN", model.to(device).eval().requires_grad_(False))
@@ -268,105 +253,6 @@ def _coordgan(config: ModelConfig) -> nn.Module:
     from coordgan_core.models.coordgan import CoordGAN
 
     return cast("nn.Module", CoordGAN(config))
-
-
-def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the JSON header and the number of bytes behind it."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            start = stream.read(8)
-            length = int.from_bytes(start, "little")
-            _check_kind(path, start, length, size, stream.read(2))
-            stream.seek(8)
-            raw = stream.read(length)
-    except OSError as error:
-        raise ModelError(
-            f"the model {path} cannot be opened ({error.strerror})",
-            expected="a .safetensors file",
-            remedy="check the path; `coordlabel models` lists the models that are there",
-        ) from error
-    try:
-        header = json.loads(raw.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"the header of {path} is no JSON", remedy=_DAMAGED) from error
-    if not isinstance(header, dict):
-        raise ModelError(f"the header of {path} is no JSON object", remedy=_DAMAGED)
-    return header, size - 8 - length
-
-
-def _check_kind(path: Path, start: bytes, length: int, size: int, following: bytes) -> None:
-    """Tell by content what the file is; only the first ten bytes have been read."""
-    # A header of 128, 384, ... bytes begins like a pickle: only the brace behind its length tells them apart.
-    plausible = following[:1] == b"{" and length <= MAX_HEADER_BYTES
-    if not plausible and (start[:4] == b"PK\x03\x04" or start[:1] == b"\x80"):
-        raise ModelError(
-            f"{path} is a pickle, which can run code when it is opened; it was not opened",
-            expected="a .safetensors model file",
-            remedy=_NOT_OURS,
-        )
-    if len(start) < 8 or following[:1] != b"{":
-        raise ModelError(
-            f"{path} is no safetensors file", expected="a .safetensors model file", remedy=_NOT_OURS
-        )
-    if length > MAX_HEADER_BYTES:
-        raise ModelError(
-            f"the header of {path} claims {length} bytes",
-            expected=f"at most {MAX_HEADER_BYTES}",
-            remedy=_DAMAGED,
-        )
-    if length > size - 8:
-        raise ModelError(
-            f"{path} ends inside its header: it has {size} bytes",
-            expected=f"at least {length + 8}",
-            remedy=_DAMAGED,
-        )
-
-
-def _check_tensors(path: Path, header: Mapping[str, Any], data_bytes: int) -> dict[str, tuple[int, ...]]:
-    """Check that tensors have sane shapes, fill the file and do not overlap; return their shapes."""
-    if len(header) > _MAX_TENSORS:
-        raise ModelError(
-            f"{path} lists {len(header)} tensors", expected=f"at most {_MAX_TENSORS}", remedy=_DAMAGED
-        )
-    spans, shapes = [], {}
-    for name, entry in header.items():
-        try:
-            shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
-            width = _DTYPE_BYTES[entry["dtype"]]
-            numbers = [*shape, begin, end]
-        except (KeyError, TypeError, ValueError) as error:
-            raise _bad_tensor(path, name, "has an incomplete or unknown description") from error
-        if not all(type(n) is int and n >= 0 for n in numbers) or len(shape) > 8:
-            raise _bad_tensor(path, name, f"has shape {list(shape)[:8]} at {begin} to {end}")
-        if math.prod(shape) * width != end - begin:
-            raise _bad_tensor(path, name, f"of shape {list(shape)} takes {end - begin} bytes")
-        if end > data_bytes:
-            raise ModelError(
-                f"{path} is cut off: tensor {name[:80]!r} ends at byte {end} of {data_bytes}",
-                expected="a complete file",
-                remedy=_DAMAGED,
-            )
-        spans.append((begin, end, name))
-        shapes[name] = shape
-    position = 0
-    for begin, end, name in sorted(spans):
-        if begin != position:
-            raise _bad_tensor(path, name, "overlaps another one" if begin < position else "lies behind a gap")
-        position = end
-    if position != data_bytes:
-        raise ModelError(
-            f"{path} has {data_bytes - position} bytes behind its last tensor",
-            expected="none",
-            remedy=_DAMAGED,
-        )
-    return shapes
-
-
-def _bad_tensor(path: Path, name: str, what: str) -> ModelError:
-    return ModelError(
-        f"in {path} the tensor {name[:80]!r} {what}", expected="a sound header", remedy=_DAMAGED
-    )
 
 
 def _check_version(path: Path, value: Any) -> int:
@@ -383,9 +269,9 @@ def _json_object(path: Path, metadata: Mapping[str, Any], key: str) -> dict[str,
     try:
         value = json.loads(metadata[key])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ModelError(f"the header of {path} has no readable {key!r}", remedy=_DAMAGED) from error
+        raise ModelError(f"the header of {path} has no readable {key!r}", remedy=DAMAGED) from error
     if not isinstance(value, dict):
-        raise ModelError(f"{key!r} in the header of {path} is no JSON object", remedy=_DAMAGED)
+        raise ModelError(f"{key!r} in the header of {path} is no JSON object", remedy=DAMAGED)
     return value
 
 
