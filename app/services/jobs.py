@@ -127,6 +127,7 @@ class Job(QObject):
         self._progress = JobProgress()
         self._errors: list[JobError] = []
         self._meter = RateMeter()
+        self._is_let_go = False
 
     def view(self) -> JobView:
         """Return what there is to show."""
@@ -163,6 +164,16 @@ class Job(QObject):
     def close(self) -> None:
         """Cancel and wait until nothing runs any more."""
         self.cancel()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget who listens: the list keeps jobs that are over, and must not keep their project alive."""
+        if not self._is_let_go and self.state in ENDED:
+            self._is_let_go = True
+            self.told.connect(_hear_nothing)  # Qt complains where there is nothing to disconnect
+            self.finished.connect(_hear_nothing)
+            self.told.disconnect()
+            self.finished.disconnect()
 
     def _report(self, event: object) -> None:
         if isinstance(event, JobProgress):
@@ -189,6 +200,10 @@ class Job(QObject):
         self.message = message
         self._set_state(state)
         self.finished.emit()
+
+
+def _hear_nothing(*_: object) -> None:
+    """Listen to no purpose."""
 
 
 class JobControl:
@@ -273,6 +288,8 @@ class ThreadJob(Job):
             self._thread.join()
         self._mailbox.close()
         self._end(JobState.CANCELLED)
+        self._work = lambda _: iter(())
+        self._let_go()
 
     def _run(self) -> None:
         try:

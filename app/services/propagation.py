@@ -24,7 +24,7 @@ from app.domain.propagation import (
 from app.services.changes import Changes
 from app.services.dispatch import Mailbox
 from app.services.engine import EngineClient
-from app.services.jobs import Job, JobError, JobProgress, JobRunner, JobState
+from app.services.jobs import ENDED, Job, JobError, JobProgress, JobRunner, JobState
 from app.services.session import Session
 from coordgan_core.engine.protocol import Reply
 from coordgan_core.errors import CoordError
@@ -109,6 +109,12 @@ class PropagationJob(Job):
         self.cancel()
         self._pool.shutdown(wait=True)
         self._mailbox.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self.state in ENDED and not self._is_let_go:
+            super()._let_go()
+            del self._session, self._project  # nothing asks for them any more
 
     def _submit(self, function: Callable[..., None], *values: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the session has been closed meanwhile

@@ -154,6 +154,7 @@ class ClassesPanel(QWidget):
         self._options = options
         self._awaited = ""
         self.model = ClassesModel()
+        self.model.setParent(self)  # its connections name this panel: neither would ever go without the other
         self.model.renameAsked.connect(lambda i, name: self._change(cl.RenameClass(i, name)))
         self.model.reorderAsked.connect(lambda ids: self._change(cl.ReorderClasses(ids)))
         self.view = _ClassList(self)
