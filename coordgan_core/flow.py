@@ -158,6 +158,8 @@ class Aligned:
     accepted: bool
     before: float
     after: float
+    difference: npt.NDArray[np.float32]
+    """Mean difference of the structure images that is left at each pixel, ``[size, size]``, of 255."""
 
 
 class Aligner:
@@ -179,6 +181,7 @@ class Aligner:
         # an atlas whose "probabilities" are brightness: it is linear in its values
         self._atlas = LabelAtlas(len(structures), config=AtlasConfig())
         self._atlas.splat(self._grown(correspondence)[0], structures)
+        self._brightness = 255.0 * self._atlas.probabilities()[None]
 
     def likeness(self, correspondence: torch.Tensor, image: Image) -> float:
         """Return how well the reference, carried to a query, correlates with it before any alignment."""
@@ -192,16 +195,16 @@ class Aligner:
         before = _mean_correlation(query, carried)
         best, after = start, before
         for ours, theirs in zip(query, carried, strict=True):
-            candidate = self._follow(dis_flow(ours, theirs), start, query, carried)
-            score = _mean_correlation(query, self._carry(candidate))
+            candidate, score = self._follow(dis_flow(ours, theirs), start, query, carried)
             if score >= max(after, before + self.config.min_gain):
                 best, after = candidate, score
-        return Aligned(best[0], best is not start, before, after)
+        left = cv2.absdiff(query, self._carry(best)).mean(0, dtype=np.float32)
+        return Aligned(best[0], best is not start, before, after, left)
 
     def _follow(
         self, flow: npt.NDArray[np.float32], start: torch.Tensor, query: Image, carried: Image
-    ) -> torch.Tensor:
-        """Return ``start`` corrected by a flow, as far as the flow deserves it.
+    ) -> tuple[torch.Tensor, float]:
+        """Return ``start`` corrected by a flow, as far as the flow deserves it, and the correlation then.
 
         Two images that the flow makes nearly equal are of a kind that flow understands: it is followed
         everywhere. Otherwise only short ways are gone, and only where the neighbourhood comes closer by it.
@@ -209,19 +212,24 @@ class Aligner:
         config = self.config
         moved = self._moved(start, flow, config.max_trusted_flow * config.size)
         low, full = config.trust
-        likeness = _mean_correlation(query, self._carry(moved))
+        there = self._carry(moved)
+        likeness = _mean_correlation(query, there)
         trust = float(np.clip((likeness - low) / (full - low), 0.0, 1.0))
         if trust < 1.0:
             shortest, longest = config.max_flow * config.size, config.max_trusted_flow * config.size
             moved = self._moved(start, flow, shortest + trust * (longest - shortest))
-        if trust == 1.0 or config.gate <= 0:
-            return moved
-        gate = self._gate(query, carried, self._carry(moved)).clamp_min(trust)
-        return start + gate * (moved - start)
+            there = self._carry(moved)
+        if trust == 1.0:
+            return moved, likeness
+        if config.gate > 0:
+            gate = self._gate(query, carried, there).clamp_min(trust)
+            moved = start + gate * (moved - start)
+            there = self._carry(moved)
+        return moved, _mean_correlation(query, there)
 
     def _moved(self, start: torch.Tensor, flow: npt.NDArray[np.float32], longest_px: float) -> torch.Tensor:
-        x, y = _positions(limit_flow(flow, longest_px))
-        field = coords.to_normalised(torch.from_numpy(np.stack([x, y])), self.config.size)
+        way = torch.from_numpy(limit_flow(flow, longest_px)).permute(2, 0, 1)
+        field = coords.canonical_grid(*way.shape[1:]) + way * (2.0 / self.config.size)
         return coords.compose(start, field[None])
 
     def _gate(self, query: Image, before: Image, after: Image) -> torch.Tensor:
@@ -246,8 +254,9 @@ class Aligner:
         return coords.resize_map(correspondence[None].cpu().float(), size, size)
 
     def _carry(self, correspondence: torch.Tensor) -> Image:
-        values = self._atlas.sample(correspondence).probabilities[0].numpy()
-        return np.asarray(np.rint(255.0 * np.clip(values, 0, 1)), np.uint8)
+        where = correspondence / self._atlas.config.extent
+        values = coords.sample(self._brightness, where)[0].clamp_(0.0, 255.0)  # rounds half to even, as numpy
+        return np.asarray(values.round_().to(torch.uint8).numpy(), np.uint8)
 
 
 def limit_flow(flow: npt.NDArray[np.float32], longest_px: float) -> npt.NDArray[np.float32]:
