@@ -1,7 +1,7 @@
 """The header of a safetensors file, checked completely before any tensor is read.
 
-Nothing is believed: a file of another kind is told by its first bytes and not opened, lengths are bounded, and
-the tensors that the header describes must fill the file exactly. Standard library only.
+Nothing is believed: a file of another kind is told by its first bytes and not opened, lengths are bounded,
+and the tensors that the header describes must fill the file exactly. Standard library only.
 """
 
 from __future__ import annotations

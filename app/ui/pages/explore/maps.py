@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QLayout, QWidget
 
-from app.services.explore import SIDE_PX, Frame, MapItem, Source, frame_of
+from app.services.explore import Frame, Source, frame_of
 from app.ui.pages.explore.board import Board, Mark, Tile, flow
 from app.ui.pages.explore.board_view import BoardView
-from app.ui.pages.explore.view import ExploreView, Need, Setting
+from app.ui.pages.explore.mapped import MappedView
+from app.ui.pages.explore.view import Need, Setting
 from app.ui.texts import tr
 from app.ui.widgets.basics import row
 
@@ -20,7 +21,7 @@ _HOVER = (255, 255, 255)
 _SAVED_GROUPS = 4
 
 
-class MapsView(ExploreView):
+class MapsView(MappedView):
     """Pairs of image and map; the place under the mouse is shown everywhere."""
 
     id: ClassVar[str] = "maps"
@@ -38,16 +39,10 @@ class MapsView(ExploreView):
             ),
         )
         self.frame: Frame | None = None
-        self._items: dict[Source, MapItem] = {}
-        self._failed: dict[Source, str] = {}
         self.board_view.hovered.connect(self._hover)
         self.board_view.unhovered.connect(lambda: self._show(None))
         self.frame_view.hovered.connect(lambda _key, x, y: self._show((x, y)))
         self.frame_view.unhovered.connect(lambda: self._show(None))
-
-    def has_loupe(self) -> bool:
-        """The mouse points at places."""
-        return False
 
     def controls(self) -> QLayout:
         """Only the images."""
@@ -69,36 +64,22 @@ class MapsView(ExploreView):
 
     def ask(self) -> None:
         """Have the maps of all images computed."""
-        sources = self.setting.images.files
-        self._failed = {}
-        self._items = {s: item for s in sources if (item := self.service.map_of(s)) is not None}
+        sources = self.take_known()
         self.frame = None
         self._show(None)
-        images = [source.to_params() for source in sources]
-
-        def take(data: dict[str, Any], pictures: dict[str, QImage], reply: Any) -> None:
-            source = sources[int(data["index"])]
-            if data["event"] == "error":
-                self._failed[source] = str(data["message"])
-                self.problems.append(str(data["message"]))
-            elif (item := self.service.take_map(source, pictures, reply)) is not None:
-                self._items[source] = item
-            self.show_soon()
-            self.show_progress(int(data["index"]) + 1, len(sources))
 
         def finish(_data: dict[str, Any], pictures: dict[str, QImage], reply: Any) -> None:
             self.frame = frame_of(reply, pictures)
             self._show(None)
 
-        params = {"images": images, "side": SIDE_PX}
-        self.asker.ask("maps", params, on_event=take, on_done=finish, on_error=self.failed)
+        self.ask_maps(sources, on_done=finish)
 
     def show_found(self) -> None:
         """Show pairs and frame, without the mouse."""
         self._show(None)
 
     def _hover(self, key: object, x: float, y: float) -> None:
-        item = self._items.get(key[0]) if isinstance(key, tuple) else None
+        item = self.items.get(key[0]) if isinstance(key, tuple) else None
         if item is not None:
             place = item.located.places([(x, y)]).points[0]
             self._show((float(place[0]), float(place[1])))
@@ -110,9 +91,9 @@ class MapsView(ExploreView):
         self.frame_view.set_board(Board(tuple((replace(tile, marks=marks),) for tile in self._frame_tiles())))
 
     def _pair(self, source: Source, place: tuple[float, float] | None) -> list[Tile]:
-        item = self._items.get(source)
+        item = self.items.get(source)
         if item is None:
-            problem = self._failed.get(source, "")
+            problem = self.failures.get(source, "")
             return [Tile(caption=source.title, key=(source, "image"), problem=problem), Tile()]
         marks: tuple[Mark, ...] = ()
         if place is not None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QLayout
 
 from app.domain.palette import default_color
-from app.services.explore import SIDE_PX, MapItem, Source
+from app.services.explore import MapItem, Source
 from app.ui.pages.explore.board import UNSURE, Board, Mark, Tile, flow
-from app.ui.pages.explore.view import ExploreView, Need, Setting
+from app.ui.pages.explore.mapped import MappedView
+from app.ui.pages.explore.view import Need, Setting
 from app.ui.texts import tr
 from app.ui.widgets.basics import button, column, row
 
@@ -30,7 +30,7 @@ class Point:
     colour: tuple[int, int, int]
 
 
-class TrackView(ExploreView):
+class TrackView(MappedView):
     """Points that were clicked, found in every image; the place under the mouse as well."""
 
     id: ClassVar[str] = "track"
@@ -50,18 +50,12 @@ class TrackView(ExploreView):
             ),
         )
         self.points: list[Point] = []
-        self._items: dict[Source, MapItem] = {}
-        self._failed: dict[Source, str] = {}
         self._hovered: Point | None = None
         self._known: dict[tuple[Point, Source], Mark] = {}
         self.board_view.hovered.connect(self._hover)
         self.board_view.unhovered.connect(self._leave)
         self.board_view.clicked.connect(self.add_point)
         self._sync()
-
-    def has_loupe(self) -> bool:
-        """The mouse points at places."""
-        return False
 
     def controls(self) -> QLayout:
         """The images, and what to do with points."""
@@ -72,34 +66,19 @@ class TrackView(ExploreView):
 
     def ask(self) -> None:
         """Have the maps computed that are not there yet."""
-        sources = self.setting.images.files
-        self._failed, self._known = {}, {}
-        self._items = {s: item for s in sources if (item := self.service.map_of(s)) is not None}
+        sources = self.take_known()
+        self._known = {}
         kept = set(sources)
         self.points = [point for point in self.points if point.source in kept]
         self.show_found()
-        todo = [source for source in sources if source not in self._items]
-        if not todo:
-            return
-
-        def take(data: dict[str, Any], pictures: dict[str, QImage], reply: Any) -> None:
-            source = todo[int(data["index"])]
-            if data["event"] == "error":
-                self._failed[source] = str(data["message"])
-                self.problems.append(str(data["message"]))
-            elif (item := self.service.take_map(source, pictures, reply)) is not None:
-                self._items[source] = item
-            self.show_soon()
-            self.show_progress(int(data["index"]) + 1, len(todo))
-
-        params = {"images": [source.to_params() for source in todo], "side": SIDE_PX}
-        self.asker.ask("maps", params, on_event=take, on_error=self.failed)
+        if todo := [source for source in sources if source not in self.items]:
+            self.ask_maps(todo)
 
     # -- points ------------------------------------------------------------------------------------
 
     def add_point(self, key: object, x: float, y: float) -> None:
         """Keep a point of an image."""
-        if not isinstance(key, Source) or key not in self._items:
+        if not isinstance(key, Source) or key not in self.items:
             return
         if len(self.points) >= MOST_POINTS:
             self.said.emit(tr("{n} points are as many as can be told apart", n=MOST_POINTS))
@@ -139,7 +118,7 @@ class TrackView(ExploreView):
 
     def _mark(self, point: Point, source: Source) -> Mark | None:
         """Return where one point lies on an image; kept points are looked for once."""
-        item, start = self._items.get(source), self._items.get(point.source)
+        item, start = self.items.get(source), self.items.get(point.source)
         if item is None or start is None:
             return None
         if point is self._hovered:
@@ -155,9 +134,9 @@ class TrackView(ExploreView):
             each.setEnabled(bool(self.points))
 
     def _tile(self, source: Source, *, hover: bool) -> Tile:
-        item = self._items.get(source)
+        item = self.items.get(source)
         if item is None:
-            return Tile(caption=source.title, key=source, problem=self._failed.get(source, ""))
+            return Tile(caption=source.title, key=source, problem=self.failures.get(source, ""))
         marks = tuple(mark for mark in self.marks(source) if hover or not mark.is_hover)
         caption = source.title
         if marks and any(point.source != source for point in self._shown(hover=hover)):
