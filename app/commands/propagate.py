@@ -134,8 +134,9 @@ def propagate_files(
     from coordgan_core.snapshot import inspect, load_calibration
 
     meeting, card = together.Meeting(), inspect(model).card
+    runner = predictor(model, device)
     events = propagate_folder(
-        predictor(model, device),
+        runner,
         references,
         images,
         out,
@@ -157,13 +158,13 @@ def propagate_files(
                 mine = {**asdict(event), "failures": failures}
     total = _total(meeting.reports(mine))
     if leads() or not meeting.waits:
-        console().print(_sentence(total))
+        console().print(f"{_sentence(total)}; {runner.runtime} ran the model")
         if card.research_use:
             console().print(terms(card), markup=False, highlight=False)
         if as_json:
             share = {} if meeting.waits or together.world() == 1 else {"rank": together.rank()}
             about = {"model": card.name or model.stem, "research_use": card.research_use}
-            print_json({**total, **about, "out": str(out), **share})
+            print_json({**total, **about, "out": str(out), "runtime": runner.runtime, **share})
     return EXIT_FINDINGS if total["failed"] else EXIT_DONE
 
 

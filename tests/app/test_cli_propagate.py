@@ -53,6 +53,7 @@ def test_a_folder_is_labelled_once(model: Path, data: Path, capsys: pytest.Captu
     assert main(propagate(model, data, "--json")) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["labelled"], report["done"], report["failed"]) == (4, 0, 0)
+    assert report["runtime"].startswith(("OpenVINO", "PyTorch"))
     assert read_label_map(data / "out" / "labels" / "p3.png").shape == (50, 63)
     assert (data / "out" / "confidence" / "p3.png").is_file()
     assert LabelClasses.load(data / "out" / "classes.json").name(3) == "right"
