@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import Tensor
 from coordgan_core import coords
 from coordgan_core.atlas import AtlasConfig, LabelAtlas
 from coordgan_core.calibration import Calibration, Example, fit
-from coordgan_core.confidence import BlurredAtlas, features, image_score
+from coordgan_core.confidence import features, image_score
 from coordgan_core.config import CropConfig
 from coordgan_core.data.crop import crop_box
 from coordgan_core.data.images import near, read_image, read_near
@@ -29,6 +29,7 @@ from coordgan_core.labels import LabelMap, check_labels, read_label_map, resize_
 from coordgan_core.predictor import Analysis, Predictor
 from coordgan_core.refine import RefineConfig, Refined, refine
 from coordgan_core.timing import Part
+from coordgan_core.voting import Ballot, Panel, VoteConfig
 
 Image = npt.NDArray[np.uint8]
 Confidence = npt.NDArray[np.float32]
@@ -80,6 +81,8 @@ class PropagationOptions:
     """None keeps the raw result."""
     align: AlignConfig | None = field(default_factory=AlignConfig)
     """Residual alignment; None trusts the maps as they are."""
+    vote: VoteConfig = field(default_factory=VoteConfig)
+    """How several references share the say, where images are aligned."""
     reliability_weights: bool = True
     """Pixels of references count by the reliability of their map."""
     keep_raw: bool = True
@@ -126,21 +129,6 @@ class Propagated:
     """Classes at which the refinement's safeguard stepped in."""
 
 
-@dataclass(frozen=True)
-class _Located:
-    """Where an image's pixels lie, at working size.
-
-    Attributes:
-        correspondence: Correspondence map ``[2, s, s]``, aligned where that helped.
-        reliability: Of the map, ``[s, s]``.
-        agreement: Of the image with the reference aligned with it, 0 to 1; 0 without alignment.
-    """
-
-    correspondence: Tensor
-    reliability: Tensor
-    agreement: float
-
-
 class Propagator:
     """References splatted into an atlas, ready to label any number of queries; see `propagate_labels`."""
 
@@ -160,14 +148,25 @@ class Propagator:
         analyses = predictor.analyse([query.near for query in queries])
         self._size = max(self.options.work_px, *analyses[0].map.shape[1:])
         parts = [self._splat(r, a) for r, a in zip(references, analyses, strict=True)]
-        self.atlas = self._merged(parts)
-        self._aligners = self._make_aligners(references, analyses)
+        aligners = self._make_aligners(references, analyses)
         self._references = list(zip(references, queries, strict=True))
         start = (calibration or Calibration()).for_references(len(references))
+        self._panel = Panel(
+            parts,
+            aligners,
+            [r.weight for r in references],
+            size=self._size,
+            sigma=start.position_sigma,
+            config=self.options.vote,
+        )
         if self.options.calibrate and len(references) >= _MIN_REFERENCES_TO_CALIBRATE:
-            start = self._calibrated(references, analyses, parts, start)
+            start = self._calibrated(references, analyses, start)
         self.calibration = start
-        self._blurred = BlurredAtlas(self.atlas, start.position_sigma)
+
+    @property
+    def atlas(self) -> LabelAtlas:
+        """The labels of all references, in the canonical frame."""
+        return self._panel.atlas
 
     @property
     def prepared(self) -> Prepared:
@@ -215,14 +214,14 @@ class Propagator:
         own = self._own_labels(query)
         if own is not None:
             return Propagated(index, own, np.ones(own.shape, np.float32), 1.0, own)
-        with Part("alignment"):
-            located = self._located(query.near, analysis, self._aligners)
-        with Part("atlas and refinement"):
-            refined, raw = self._refined(located.correspondence, query.near, self.atlas, query.size)
+        with Part("alignment and atlas"):
+            ballot = self._panel.vote(analysis.map, query.near)
+        with Part("refinement"):
+            refined, raw = self._refined(ballot.soft, query.near, query.size)
         with Part("confidence"):
             soft = self._at_work_size(refined)
             channels = soft.argmax(0).astype(np.uint8)
-            values = self._features(self._blurred, soft, channels, located)
+            values = self._features(self._panel, soft, channels, ballot, analysis)
             small = self.calibration.apply(values)
             confidence = _enlarge(small, query.size)
         blank_outside(self.predictor.crop, refined.labels, confidence, *([] if raw is None else [raw]))
@@ -237,20 +236,13 @@ class Propagator:
 
     def example(self, image: Image, labels: LabelMap, analysis: Analysis) -> Example:
         """Label an image whose labels are known, and return what a calibration is fitted to."""
-        located = self._located(image, analysis, self._aligners)
-        return self._example(labels, image, located, self.atlas, self._blurred)
+        return self._example(self._panel, labels, image, analysis)
 
-    def _example(
-        self,
-        labels: LabelMap,
-        image: Image,
-        located: _Located,
-        atlas: LabelAtlas,
-        blurred: BlurredAtlas,
-    ) -> Example:
-        soft = self._at_work_size(self._refined(located.correspondence, image, atlas, _size(image))[0])
+    def _example(self, panel: Panel, labels: LabelMap, image: Image, analysis: Analysis) -> Example:
+        ballot = panel.vote(analysis.map, image)
+        soft = self._at_work_size(self._refined(ballot.soft, image, _size(image))[0])
         channels = soft.argmax(0).astype(np.uint8)
-        values = self._features(blurred, soft, channels, located)
+        values = self._features(panel, soft, channels, ballot, analysis)
         truth = resize_labels(labels, self._size, self._size)
         right = np.asarray(self.classes, np.uint8)[channels] == truth
         # neighbours say the same: a fifth of the pixels tells as much
@@ -269,9 +261,8 @@ class Propagator:
         return None
 
     def _refined(
-        self, correspondence: Tensor, image: Image, atlas: LabelAtlas, size: tuple[int, int]
+        self, soft: npt.NDArray[np.float32], image: Image, size: tuple[int, int]
     ) -> tuple[Refined, LabelMap | None]:
-        soft = atlas.sample(correspondence[None]).probabilities[0].numpy()
         config = self.options.refine or _UNREFINED
         refined = refine(soft, image, config, classes=self.classes, size=size)
         if self.options.refine is None or not self.options.keep_raw:
@@ -288,26 +279,15 @@ class Propagator:
 
     def _features(
         self,
-        blurred: BlurredAtlas,
+        panel: Panel,
         soft: npt.NDArray[np.float32],
         channels: npt.NDArray[np.uint8],
-        located: _Located,
+        ballot: Ballot,
+        analysis: Analysis,
     ) -> npt.NDArray[np.float32]:
-        moved = blurred.sample(located.correspondence[None])[0].numpy()
-        return features(channels, soft, moved, located.reliability.numpy(), located.agreement)
-
-    def _located(self, image: Image, analysis: Analysis, aligners: Sequence[Aligner]) -> _Located:
-        reliability = self._enlarged(analysis.reliability)
-        if not aligners:
-            return _Located(self._grown(analysis.map), reliability, 0.0)
-        likest = aligners[0]
-        if len(aligners) > 1:  # aligning with one is enough, and with all would be slow
-            likest = max(aligners, key=lambda aligner: aligner.likeness(analysis.map, image))
-        aligned = likest.align(analysis.map, image)
-        chosen = aligned.correspondence if aligned.accepted else analysis.map
-        low, full = likest.config.trust
-        agreement = float(np.clip((aligned.after - low) / (full - low), 0.0, 1.0))
-        return _Located(self._grown(chosen), reliability, agreement)
+        moved = panel.blurred.sample(ballot.correspondence[None])[0].numpy()
+        reliability = self._enlarged(analysis.reliability).numpy()
+        return features(channels, soft, moved, reliability, ballot.agreement)
 
     def _grown(self, correspondence: Tensor) -> Tensor:
         return coords.resize_map(correspondence[None], self._size, self._size)[0]
@@ -332,12 +312,6 @@ class Propagator:
         )
         return atlas
 
-    def _merged(self, parts: Iterable[LabelAtlas]) -> LabelAtlas:
-        atlas = LabelAtlas(len(self.classes), config=self.options.atlas)
-        for part in parts:
-            atlas.merge(part)
-        return atlas
-
     def _make_aligners(self, references: Sequence[Reference], analyses: Sequence[Analysis]) -> list[Aligner]:
         if self.options.align is None:
             return []
@@ -346,20 +320,13 @@ class Propagator:
         ]
 
     def _calibrated(
-        self,
-        references: Sequence[Reference],
-        analyses: Sequence[Analysis],
-        parts: Sequence[LabelAtlas],
-        start: Calibration,
+        self, references: Sequence[Reference], analyses: Sequence[Analysis], start: Calibration
     ) -> Calibration:
         """Fit the confidence on the references: the others label each, its own labels are the truth."""
-        examples = []
-        for i, (reference, analysis) in enumerate(zip(references, analyses, strict=True)):
-            others = self._merged(part for j, part in enumerate(parts) if j != i)
-            aligners = [aligner for j, aligner in enumerate(self._aligners) if j != i]
-            located = self._located(reference.image, analysis, aligners)
-            blurred = BlurredAtlas(others, start.position_sigma)
-            examples.append(self._example(reference.labels, reference.image, located, others, blurred))
+        examples = [
+            self._example(self._panel.without(i), reference.labels, reference.image, analysis)
+            for i, (reference, analysis) in enumerate(zip(references, analyses, strict=True))
+        ]
         fitted = fit(examples, dataclasses.replace(start, references=len(references) - 1))
         return dataclasses.replace(fitted, references=len(references))
 
