@@ -253,7 +253,7 @@ def test_lines_of_csv_that_no_reader_takes_are_told(tmp_path: Path) -> None:
         load_all("color-png", tmp_path)
 
 
-@pytest.mark.parametrize("score", ["0.5", [], {}, 10**30, float("nan"), True, -1])
+@pytest.mark.parametrize("score", ["high", "0.5", [], {}, 10**30, float("nan"), True, -1])
 def test_a_propagated_folder_cannot_spoil_the_project(tmp_path: Path, score: object) -> None:
     images, folder = a_project(tmp_path), tmp_path / "propagated"
     labels = np.ones((HEIGHT, WIDTH), np.uint8)
