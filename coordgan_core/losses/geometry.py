@@ -1,11 +1,11 @@
-"""What a good correspondence map is, apart from images: it neither folds nor bends without need."""
+"""What a good correspondence map is, apart from images: it does not fold."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from coordgan_core.coords import check_shape, jacobian_determinant
+from coordgan_core.coords import jacobian_determinant
 
 
 def fold_penalty(maps: Tensor, margin: float = 0.05) -> Tensor:
@@ -19,20 +19,3 @@ def fold_penalty(maps: Tensor, margin: float = 0.05) -> Tensor:
 def folded_share(maps: Tensor) -> Tensor:
     """Return the share of cells that fold, in [0, 1], a scalar without gradient."""
     return (jacobian_determinant(maps.detach().float()) < 0).float().mean()
-
-
-def bending_energy(maps: Tensor) -> Tensor:
-    """Return the mean over pixels of ``f_xx^2 + 2 f_xy^2 + f_yy^2``, both channels of ``[B, 2, H, W]`` added.
-
-    Derivatives are with respect to image coordinates in [-1, 1], so that the size of the map does not matter.
-    Zero for every affine map: rotations and scalings are free, unlike under a penalty on first derivatives.
-    """
-    check_shape(maps, "B 2 H W", "correspondence map")
-    f = maps.float()
-    height, width = f.shape[-2:]
-    per_x, per_y = width / 2.0, height / 2.0
-    xx = (f[..., 2:] - 2.0 * f[..., 1:-1] + f[..., :-2]) * per_x**2
-    yy = (f[..., 2:, :] - 2.0 * f[..., 1:-1, :] + f[..., :-2, :]) * per_y**2
-    xy = (f[..., 1:, 1:] - f[..., 1:, :-1] - f[..., :-1, 1:] + f[..., :-1, :-1]) * (per_x * per_y)
-    per_channel = xx.square().mean() + 2.0 * xy.square().mean() + yy.square().mean()
-    return 2.0 * per_channel

@@ -124,8 +124,3 @@ class CoordGAN(nn.Module):
     def input_px(self) -> int:
         """Side at which images should arrive: the largest that any part works at."""
         return self.config.image_px
-
-
-def parameter_counts(model: nn.Module) -> dict[str, int]:
-    """Return the number of parameters of each part of a model."""
-    return {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
