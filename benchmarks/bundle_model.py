@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import datetime
 import json
+import math
 import re
 import sys
 import tempfile
@@ -142,7 +143,7 @@ def bundle(
             machine=where,
             description=description or _description(card, where, len(trained)),
             figures=figures,
-            measured=_measured(name, folders, limit, here),
+            measured=_measured(name, folders, limit, here, same),
         )
         write_with_card(small, out, card)
     shown = {key: value for key, value in card.to_json().items() if key != "sample_strip"}
@@ -180,7 +181,8 @@ def _stored(source: Path, folder: Path, data: Path, protocol: str, least: float)
         raise ModelError(
             f"{source} cannot be bundled: within {MAX_MIB:g} MiB {same:.2%} of the labels stay as they are",
             expected=f"{least:.1%}",
-            remedy="train a smaller configuration, or allow more changes with --same",
+            remedy=f"allow that with --same {math.floor(1000 * same) / 1000:g}, which the card tells, "
+            "or train a smaller configuration",
         )
     return best, round(same, 6)
 
@@ -273,13 +275,14 @@ def _description(card: ModelCard, where: str, trainings: int) -> str:
     return f"Bundled model of {card.category}: preset {card.preset}, {minutes}.{marked}"
 
 
-def _measured(name: str, folders: Sequence[Path], limit: int, here: dict[str, Any]) -> str:
+def _measured(name: str, folders: Sequence[Path], limit: int, here: dict[str, Any], same: float) -> str:
     few = f" --limit {limit}" if limit else ""
     commands = [
         f"python benchmarks/quality.py --model {name} --data {_shown(folder)}{few}" for folder in folders
     ]
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return "; ".join([*commands, day, _machine(here)])
+    rounded = [f"{same:.2%} of the labels are those of full precision"] if same < 1.0 else []
+    return "; ".join([*commands, day, _machine(here), *rounded])
 
 
 def _machine(here: dict[str, Any]) -> str:
