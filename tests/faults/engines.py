@@ -29,7 +29,7 @@ def propagate(tell: Tell, folder: Path, seed: int) -> None:
     queries = tuple(int(i) for i in project.ids() if int(i) != reference)
     engine.crashed.connect(lambda text: tell("engine died", text))
     engine.stateChanged.connect(
-        lambda state: tell("engine", engine._process.processId()) if state == "ready" else None  # type: ignore[union-attr]
+        lambda state: tell("engine", engine._child.process_id) if state == "ready" else None  # type: ignore[union-attr]
     )
 
     def stored(changes: object) -> None:

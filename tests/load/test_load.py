@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from app.domain.project import Project
 from coordgan_core.data.images import read_image
 from tests.load import work
+from tests.load.__main__ import too_much
 
 
 def test_many_images_are_listed_filtered_propagated_and_exported_in_bounded_memory(tmp_path: Path) -> None:
@@ -50,3 +53,21 @@ def test_long_use_does_not_grow(tmp_path: Path) -> None:
     found = work.soak(tmp_path, 3.0)
     assert found["actions"] >= 150
     assert found["growth"] < 0.25  # so short a time shows only what leaks fast; the long run asks for 5 %
+
+
+@pytest.mark.slow
+def test_the_window_stands_the_loads(tmp_path: Path) -> None:
+    place = work.soak_project(tmp_path / "soak", 6)
+    found = work.in_the_window("soak", place, 3.0)
+    assert found["actions"] >= 50
+    assert found["stroke"] > 0
+    work.many_images(tmp_path / "many", 40)
+    found = work.in_the_window("many", tmp_path / "many" / "project")
+    assert found["peak_mb"] < 200
+
+
+def test_figures_beyond_their_bounds_are_told() -> None:
+    good = {"growth": 0.049, "memory_mb": 100.0, "open_cpu_s": 0.2}
+    assert too_much({"soak": good, "many images": good}, 1000) == []
+    bad = {"growth": 0.06, "memory_mb": 900.0, "open_cpu_s": 9.0}
+    assert len(too_much({"many images": bad}, 1000)) == 3
