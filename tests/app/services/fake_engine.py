@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -42,6 +43,14 @@ def answer(request: dict[str, Any]) -> None:
             time.sleep(0.02)
     elif mode in ("deaf", "silent"):
         time.sleep(60)
+    elif mode == "half":
+        sys.stdout.write(json.dumps({**back, "kind": "done", "data": {"models": []}})[:40])
+        sys.stdout.flush()
+        os._exit(1)
+    elif mode == "endless":
+        while True:
+            sys.stdout.write("x" * 65536)
+            sys.stdout.flush()
     elif mode == "liar":
         spec = {"shape": [4, 4], "dtype": "uint8", "memory": "no_such_memory"}
         say(**back, kind="done", arrays={"labels": spec})

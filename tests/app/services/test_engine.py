@@ -64,6 +64,27 @@ def test_death_is_a_message_and_the_next_request_starts_anew(make: Make, wait_un
     wait_until(lambda: len(errors) == 2)
 
 
+def test_death_within_a_message_is_a_message(make: Make, wait_until: WaitUntil) -> None:
+    client = make("half")
+    errors: list[str] = []
+    client.models(lambda _: errors.append("answered"), errors.append)
+    wait_until(lambda: errors)
+    assert "stopped unexpectedly" in errors[0]
+    assert client.state == "crashed"
+
+
+def test_a_line_without_an_end_fills_no_memory(
+    make: Make, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.engine._MAX_LINE", 1 << 20)
+    client = make("endless")
+    errors: list[str] = []
+    client.models(lambda _: errors.append("answered"), errors.append)
+    wait_until(lambda: errors)
+    assert "line without an end" in errors[0]
+    assert client.state == "crashed"
+
+
 def test_missing_program_is_a_message(make: Make, qapp: object, wait_until: WaitUntil) -> None:
     client = EngineClient(command=["/no/such/engine"])
     errors: list[str] = []
