@@ -46,7 +46,10 @@ class DenseHead(nn.Module):  # trunk features, image -> offset, error scale
             features: The trunk's features ``[B, C_0, R/2, R/2]``.
             images: The images ``[B, 3, R, R]`` that they come from.
         """
-        up = F.pixel_shuffle(self.from_trunk(F.relu(features)), 2)
+        # Descriptors have unit length however long features are, so that nothing keeps these from growing, to
+        # 1e5 and more: as they come they would drive every offset to its limit within a few steps.
+        length = features.shape[1] ** 0.5
+        up = F.pixel_shuffle(self.from_trunk(length * F.normalize(F.relu(features).float(), dim=1)), 2)
         out = self.out(F.relu(self.block(up + self.from_image(images))))
         with full_precision(out):
             out = out.float()

@@ -44,6 +44,14 @@ def test_offsets_and_scales_are_bounded_and_gradients_finite(max_offset: float, 
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in head.parameters())
 
 
+def test_the_length_of_features_does_not_matter() -> None:
+    head, (features, images) = build(), inputs()
+    nn.init.normal_(head.out.weight, std=0.1)
+    expected = head(features, images)
+    for found, value in zip(head(1e6 * features, images), expected, strict=True):
+        torch.testing.assert_close(found, value)
+
+
 def test_small_outputs_are_offsets_as_they_are() -> None:
     head = build()
     nn.init.constant_(head.out.bias, 0.01)
