@@ -40,6 +40,15 @@ def pixel_norm(z: Tensor) -> Tensor:  # [B, D] -> [B, D]
     return z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
+def _drawn(*shape: int, divisor: float = 1.0) -> Tensor:
+    """Return normal noise divided by ``divisor``; on the meta device only its shape.
+
+    There PyTorch would load its compiler to learn the shapes: a second of every command that loads a model.
+    """
+    empty = torch.empty(shape)
+    return empty if empty.is_meta else torch.randn(shape) / divisor
+
+
 class EqualLinear(nn.Module):
     """Fully connected layer with equalised learning rate: unit-variance weights, scaled where used.
 
@@ -61,7 +70,7 @@ class EqualLinear(nn.Module):
         activation: bool = False,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.weight = nn.Parameter(_drawn(out_features, in_features, divisor=lr_multiplier))
         self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier))
         gain = GAIN if activation else 1.0
         self.weight_scale = lr_multiplier * gain / math.sqrt(in_features)
@@ -101,7 +110,7 @@ class EqualConv(nn.Module):
         padding: Padding | None = "zeros",
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.weight = nn.Parameter(_drawn(out_channels, in_channels, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.gain = gain if gain is not None else (GAIN if activation else 1.0)
         self.scale = self.gain / math.sqrt(in_channels * kernel * kernel)
@@ -177,7 +186,7 @@ class ModulatedConv(nn.Module):
         up: bool = False,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.weight = nn.Parameter(_drawn(out_channels, in_channels, kernel, kernel))
         self.affine = EqualLinear(code_dim, in_channels, bias_init=1.0)
         self.scale = 1.0 / math.sqrt(in_channels * kernel * kernel)
         self.demodulate, self.up = demodulate, up

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -148,3 +151,16 @@ def test_renders_of_real_images_follow_their_known_maps() -> None:
     assert torch.equal(model.render(codes), expected)
     by_code_alone = model.generator.synthesize(model.generator.warp(codes.structure), codes.texture)
     assert not torch.allclose(expected, by_code_alone)
+
+
+def test_the_shapes_of_a_model_are_known_without_the_compiler() -> None:
+    code = """
+import sys, torch
+from coordgan_core.models.coordgan import CoordGAN
+from coordgan_core.presets import preset
+with torch.device("meta"):
+    assert all(value.is_meta for value in CoordGAN(preset("quick-64").model).parameters())
+assert "torch._dynamo" not in sys.modules, "a second of every command that loads a model"
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
