@@ -64,7 +64,7 @@ class Predictor:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         precision: Arithmetic of the convolutions; coordinates are float32 always. ``"auto"`` is float32:
             bfloat16 halves the time of the network, which is the smaller part of a propagation, and
-            changes more than one label in 200 (docs/benchmarks.md).
+            changes about one label in 250 (docs/benchmarks.md).
         batch: Images at once; 0 chooses for the device.
         threads: CPU threads of PyTorch, for the whole process; 0 leaves them.
         cache: Where maps are kept; None computes always.
