@@ -23,6 +23,8 @@ from coordgan_core.training.control import ask, is_alive
 from coordgan_core.training.run import Request, RunFolder, find_runs, is_run
 
 _log = logging.getLogger(__name__)
+_ENDING_SEC = 30.0  # in which a process lets go of its device
+_PAUSE_SEC = 0.02
 _STARTING_SEC = 180.0  # in which a process loads PyTorch and takes hold of its folder
 _LOG_CHARS = 200_000
 
@@ -161,6 +163,7 @@ class Keeper:
         began = is_run(run)
         if began:
             RunFolder.open(run)  # of a newer version, or damaged: better now than in a log
+        self._await_end(run)
 
         def change(queue: Queue) -> None:
             order = _known(queue, run)
@@ -175,6 +178,17 @@ class Keeper:
             queue.orders.append(order)
 
         self._change(change)
+
+    def _await_end(self, run: Path) -> None:
+        """Wait until a process that has said its last word is gone, and its device is free."""
+        order = self._file.read().get(run)
+        if order is None or order.state != "started":
+            return
+        until = time.monotonic() + _ENDING_SEC
+        while processes.is_running(order.pid) and self._look_at(run).is_ending(order):
+            if time.monotonic() > until:
+                return
+            time.sleep(_PAUSE_SEC)
 
     def _ask(self, run: Path, what: Request) -> None:
         with self._file.changing() as queue:

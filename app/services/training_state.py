@@ -46,6 +46,11 @@ class RunLook:
         except (CoordError, OSError) as error:
             self.folder, self.problem = None, readable(error)
 
+    def is_ending(self, order: Order) -> bool:
+        """Return whether the run has said its last word since it was started: its process is about to end."""
+        said = self.began and not self.alive and self.changed >= order.started
+        return said and self.status.state in ("finished", "paused", "failed")
+
 
 def view_of(look: RunLook, queue: Queue, order: Order | None) -> RunView:
     """Return what there is to show of a run."""
@@ -103,9 +108,7 @@ def _state(look: RunLook, order: Order | None) -> tuple[RunState, str]:
         return RunState.RUNNING, look.status.message
     if order is not None and order.state == "waiting":
         return RunState.QUEUED, ""
-    said = look.began and order is not None and look.changed >= order.started
-    ending = said and look.status.state in ("finished", "paused", "failed")  # its process is about to end
-    if order is not None and order.state == "started" and not ending:
+    if order is not None and order.state == "started" and not look.is_ending(order):
         return RunState.STARTING, ""
     if not look.began:
         if order is not None and order.state == "held":

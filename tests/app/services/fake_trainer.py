@@ -1,7 +1,8 @@
 """A trainer without networks: keeps a run folder as the real one does, in a process that starts at once.
 
-What it does follows from the model's category: ``long`` trains until it is asked, ``broken`` fails before it
-begins, ``slow`` takes a while to take hold of its folder, anything else ends after a few steps.
+What it does follows from the model's category: ``long`` trains until it is asked, ``lingers`` does too and
+takes a while to end, ``broken`` fails before it begins, ``slow`` takes a while to take hold of its folder,
+anything else ends after a few steps.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ def main() -> int:
         folder = RunFolder.open(sys.argv[2])
     print("the trainer begins", flush=True)  # noqa: T201
     with folder.locked():
-        return train(folder, resumed=verb == "resume")
+        code = train(folder, resumed=verb == "resume")
+    if folder.settings.category == "lingers":
+        time.sleep(1.0)
+    return code
 
 
 def train(folder: RunFolder, *, resumed: bool) -> int:
@@ -49,7 +53,7 @@ def train(folder: RunFolder, *, resumed: bool) -> int:
     mark = folder.path / "checkpoint"
     nimg = int(mark.read_text()) if mark.exists() else 0
     folder.log(ev.StageStarted("gan", nimg, TOTAL, 4))
-    while nimg < TOTAL or folder.settings.category == "long":
+    while nimg < TOTAL or folder.settings.category in ("long", "lingers"):
         nimg += 1
         status = RunStatus("running", "gan", nimg, TOTAL, 20.0, 1.0)
         folder.write_status(status)
