@@ -38,7 +38,16 @@ SETS: dict[str, BundledSet] = {
         category="faces",
         data="UTKFace (aligned and cropped faces), framed like CelebAMask-HQ, whose labels measure it",
         licence="research use: UTKFace and CelebAMask-HQ allow non-commercial research only",
-        folders=("faces-tight", "faces-wide"),
+        folders=("faces-tight",),
+        protocol="celebamask-7",
+    ),
+    # The networks of `faces`, which see the part of a wider picture that is framed like their training images.
+    "faces-wide": BundledSet(
+        category="faces with hair and neck",
+        data="UTKFace (aligned and cropped faces); it sees the middle of pictures framed as in CelebAMask-HQ, "
+        "whose labels measure it",
+        licence="research use: UTKFace and CelebAMask-HQ allow non-commercial research only",
+        folders=("faces-wide",),
         protocol="celebamask-7",
     ),
     "xrays": BundledSet(

@@ -181,7 +181,7 @@ def test_each_folder_of_the_benchmark_finds_its_bundled_model_and_protocol(scrip
     found = {name: (peers.bundled_for(tmp_path / name), sets.protocol_for(name)) for name in sets.BARS}
     assert found == {
         "faces-tight": ("faces", "celebamask-7"),
-        "faces-wide": ("faces", "celebamask-7"),
+        "faces-wide": ("faces-wide", "celebamask-7"),
         "xrays": ("xrays", ""),
         "cars": ("cars", ""),
         "cats": ("cats", ""),
