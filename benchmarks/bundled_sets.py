@@ -41,11 +41,11 @@ SETS: dict[str, BundledSet] = {
         folders=("faces-tight",),
         protocol="celebamask-7",
     ),
-    # The networks of `faces`, which see the part of a wider picture that is framed like their training images.
+    # The networks of `faces`, seeing the part of a wider picture that is framed like their training images.
     "faces-wide": BundledSet(
         category="faces with hair and neck",
-        data="UTKFace (aligned and cropped faces); it sees the middle of pictures framed as in CelebAMask-HQ, "
-        "whose labels measure it",
+        data="UTKFace (aligned and cropped faces); it sees the middle of pictures framed as in "
+        "CelebAMask-HQ, whose labels measure it",
         licence="research use: UTKFace and CelebAMask-HQ allow non-commercial research only",
         folders=("faces-wide",),
         protocol="celebamask-7",
