@@ -17,7 +17,13 @@ from coordgan_core.snapshot import inspect, load_model
 
 MAX_BYTES = 16 << 20
 MODELS = resources.bundled_models()
-RESEARCH = {"faces": "UTKFace", "xrays": "Kermany", "cats": "AFHQ", "cars": "Stanford Cars"}
+RESEARCH = {
+    "faces": "UTKFace",
+    "faces-wide": "UTKFace",
+    "xrays": "Kermany",
+    "cats": "AFHQ",
+    "cars": "Stanford Cars",
+}
 """Models of data that allow research only, and the set that their cards must name."""
 
 each = pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
