@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,8 +23,6 @@ PEERS: tuple[str, ...] = ("copy", "dis", "dis-gradient")
 
 LOCAL_CONTRAST_REACH, LOCAL_GRADIENT_REACH = 6 / 128, 8 / 128
 """Standard deviations of the neighbourhoods of the ``"local"`` structure images, as parts of the side."""
-
-_of_thread = threading.local()
 
 
 def structure_image(image: Image, kind: Structure) -> Image:
@@ -79,9 +76,9 @@ def dis_flow(query: Image, reference: Image) -> npt.NDArray[np.float32]:
 
     Both are `structure_image` of one size. Dense inverse search (Kroeger et al. 2016), medium preset.
     """
-    dis = getattr(_of_thread, "dis", None)
-    if dis is None:  # kept by each thread: to make its buffers anew costs a fifth of the flow
-        dis = _of_thread.dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    # A new one each time: to keep one would save a fifth of the flow, but after a small image it stays with the
+    # few scales that fitted that.
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.asarray(dis.calc(query, reference, None), np.float32)
 
 

@@ -30,7 +30,7 @@ def test_the_folder_is_measured_over_the_floor_of_reading_and_writing(script, ca
     assert report["program"]["processor"] > report["floor"]["processor"] > 0
     assert report["ratio"] == report["program"]["wall"] / report["floor"]["wall"]
     parts = report["milliseconds_by_part"]
-    assert {"decoding", "network", "alignment", "atlas and refinement", "label PNG"} <= set(parts)
+    assert {"decoding", "network", "alignment and atlas", "refinement", "label PNG"} <= set(parts)
     assert all(value > 0 for value in parts.values())
     assert not list(tmp_path.iterdir())
     printed = [row.what for row in folder.rows(report)]
