@@ -76,8 +76,8 @@ def dis_flow(query: Image, reference: Image) -> npt.NDArray[np.float32]:
 
     Both are `structure_image` of one size. Dense inverse search (Kroeger et al. 2016), medium preset.
     """
-    # A new one each time: to keep one would save a fifth of the flow, but after a small image it stays with the
-    # few scales that fitted that.
+    # A new one each time: to keep one would save a fifth of the flow, but after a small image it stays with
+    # the few scales that fitted that.
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.asarray(dis.calc(query, reference, None), np.float32)
 
