@@ -241,12 +241,10 @@ def take_all(studio: Studio) -> None:
     studio.wait(lambda: workspace.canvas.has_image and workspace.browser.model.rowCount() == 24)
     workspace.options.pick_class(2)
     studio.shoot("canvas")
-    found: list[list[ModelInfo]] = []
-    studio.running.engine.models(found.append)
-    studio.wait(lambda: found)
-    model = next((m for m in found[0] if m.category), found[0][0])
     dialog = PropagateDialog(workspace.project, studio.running.engine, selected=[], shown=[], parent=window)
     studio.wait(lambda: dialog.model is not None)
+    model = dialog.model
+    assert model is not None
     studio.shoot_dialog("propagate", dialog)
     references = tuple(workspace.project.references())
     queries = tuple(int(i) for i in workspace.project.ids("") if int(i) not in references)
