@@ -34,6 +34,7 @@ def test_losses_are_found_where_there_are_some(script, tmp_path):
 
 
 def test_memory_is_measured_while_images_are_written(script):
+    script("formats").export_memory(3, "coco")  # what is loaded at the first use is no growth
     figures = script("formats").export_memory(60, "coco")
     assert figures["written, MB"] > 0.05
     assert figures["peak after all, growth in MB"] < 50
