@@ -178,19 +178,31 @@ class Aligner:
 
     def __init__(self, correspondence: torch.Tensor, image: Image, config: AlignConfig | None = None) -> None:
         self.config = config or AlignConfig()
-        structures = torch.from_numpy(self._structures(image)).float() / 255.0
+        structures = torch.from_numpy(self.structures(image)).float() / 255.0
         # an atlas whose "probabilities" are brightness: it is linear in its values
         self._atlas = LabelAtlas(len(structures), config=AtlasConfig())
         self._atlas.splat(self._grown(correspondence)[0], structures)
         self._brightness = 255.0 * self._atlas.probabilities()[None]
 
-    def likeness(self, correspondence: torch.Tensor, image: Image) -> float:
-        """Return how well the reference, carried to a query, correlates with it before any alignment."""
-        return _mean_correlation(self._structures(image), self._carry(self._grown(correspondence)))
+    def structures(self, image: Image) -> Image:
+        """Return the structure images ``uint8 [kinds, size, size]`` of an image ``uint8 [H, W, 3]``.
 
-    def align(self, correspondence: torch.Tensor, image: Image) -> Aligned:
-        """Correct the map ``[2, h, w]`` of a query ``uint8 [H, W, 3]``; returns ``[2, size, size]``."""
-        query = self._structures(image)
+        They are the same for all aligners of one configuration.
+        """
+        small = resize(image, self.config.size, self.config.size)
+        return np.stack([structure_image(small, kind) for kind in self.config.kinds])
+
+    def likeness(self, correspondence: torch.Tensor, query: Image) -> float:
+        """Return how well the reference, carried to a query, correlates with it before any alignment.
+
+        Args:
+            correspondence: Map of the query, ``[2, h, w]``.
+            query: Its `structures`.
+        """
+        return _mean_correlation(query, self._carry(self._grown(correspondence)))
+
+    def align(self, correspondence: torch.Tensor, query: Image) -> Aligned:
+        """Correct the map ``[2, h, w]`` of a query, given its `structures`; returns ``[2, size, size]``."""
         start = self._grown(correspondence)
         carried = self._carry(start)
         before = _mean_correlation(query, carried)
@@ -245,10 +257,6 @@ class Aligner:
         old, new = (blurred(np.abs(ours - other).mean(0)) for other in (before, after))
         removed = (old - new) / (old + 4.0)  # 4 of 255 is noise
         return torch.from_numpy(blurred(np.clip(self.config.gate_slope * removed, 0.0, 1.0)))
-
-    def _structures(self, image: Image) -> Image:
-        small = resize(image, self.config.size, self.config.size)
-        return np.stack([structure_image(small, kind) for kind in self.config.kinds])
 
     def _grown(self, correspondence: torch.Tensor) -> torch.Tensor:
         size = self.config.size

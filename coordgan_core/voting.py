@@ -96,8 +96,9 @@ class Panel:
         if not self._aligners:
             grown = self._grown(correspondence)
             return Ballot(self._read(self.atlas, grown), grown, 0.0)
-        voters = self._voters(correspondence, image)
-        aligned = [self._aligners[i].align(correspondence, image) for i in voters]
+        query = self._aligners[0].structures(image)
+        voters = self._voters(correspondence, query)
+        aligned = [self._aligners[i].align(correspondence, query) for i in voters]
         maps = [self._grown(one.correspondence if one.accepted else correspondence) for one in aligned]
         best = max(range(len(voters)), key=lambda i: aligned[i].after)
         low, full = self._aligners[0].config.trust
@@ -110,11 +111,11 @@ class Panel:
         )
         return Ballot(np.asarray(soft, np.float32), maps[best], agreement)
 
-    def _voters(self, correspondence: Tensor, image: Image) -> list[int]:
+    def _voters(self, correspondence: Tensor, query: Image) -> list[int]:
         numbers = list(range(len(self._aligners)))
         if len(numbers) <= self.config.most:
             return numbers
-        likeness = [aligner.likeness(correspondence, image) for aligner in self._aligners]
+        likeness = [aligner.likeness(correspondence, query) for aligner in self._aligners]
         return sorted(sorted(numbers, key=lambda i: -likeness[i])[: self.config.most])
 
     def _says(self, aligned: Sequence[Aligned], weights: Sequence[float]) -> Soft:  # [N, s, s]

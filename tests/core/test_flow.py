@@ -84,7 +84,7 @@ def test_alignment_corrects_a_map_that_is_off():
     exact = identity - torch.tensor([12 / 128, 0.0])[:, None, None]
     wrong = exact + torch.tensor([5 / 128, 0.0])[:, None, None]
     aligner = Aligner(identity, reference, AlignConfig(size=128))
-    result = aligner.align(wrong, query)
+    result = aligner.align(wrong, aligner.structures(query))
     assert result.accepted
     assert result.after > result.before
     inner = (slice(None), slice(40, 88), slice(40, 84))
@@ -94,7 +94,8 @@ def test_alignment_corrects_a_map_that_is_off():
 def test_alignment_keeps_the_map_where_flow_gains_nothing():
     reference, _ = textured(0)
     identity = coords.canonical_grid(64, 64)
-    result = Aligner(identity, reference, AlignConfig(min_gain=0.02)).align(identity, reference)
+    aligner = Aligner(identity, reference, AlignConfig(min_gain=0.02))
+    result = aligner.align(identity, aligner.structures(reference))
     assert not result.accepted
     assert torch.allclose(result.correspondence, coords.canonical_grid(256, 256), atol=1e-6)
 
@@ -108,7 +109,8 @@ def test_long_flows_are_cut():
 def test_only_images_that_become_alike_are_followed_far(trust, at_most_px):
     identity = coords.canonical_grid(128, 128)
     config = AlignConfig(size=128, trust=trust, gate=0.0)
-    result = Aligner(identity, textured(0)[0], config).align(identity, textured(14)[0])
+    aligner = Aligner(identity, textured(0)[0], config)
+    result = aligner.align(identity, aligner.structures(textured(14)[0]))
     moved_px = (result.correspondence - identity).norm(dim=0) * 64
     assert result.accepted
     assert moved_px.max() <= at_most_px + 0.1

@@ -71,3 +71,12 @@ def test_a_reference_can_be_left_out():
     images = [textured(1), textured(2)]
     assert panel(images).without(0).vote(IDENTITY, images[0]).soft[1].min() > 0.999
     assert panel(images).without(1).atlas.probabilities()[0].min() > 0.999
+
+
+def test_a_query_is_prepared_once_for_all_references(monkeypatch):
+    images = [textured(i) for i in range(4)]
+    four = panel(images, most=2)
+    calls, prepare = [], Aligner.structures
+    monkeypatch.setattr(Aligner, "structures", lambda self, image: calls.append(1) or prepare(self, image))
+    four.vote(IDENTITY, images[0])
+    assert len(calls) == 1
