@@ -318,6 +318,12 @@ class JointTrainingConfig:
     teacher_blur_px: float = option(
         1.0, "Smoothing of the teacher's maps, in descriptor pixels", low=0.0, high=8.0, unit="px"
     )
+    register: float = option(
+        0.0,
+        "Share of the images that are aligned with another one, on the processor, to correct the teacher",
+        low=0.0,
+        high=1.0,
+    )
     ema_half_life_nimg: int = option(3_000, "Half-life of the moving averages", low=1, unit="images")
 
 

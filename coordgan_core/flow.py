@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import cv2
@@ -149,6 +149,8 @@ class AlignConfig:
     """How fast an untrusted flow is let in with the share of the difference that it removes."""
     min_gain: float = 0.02
     """Smallest rise of the mean correlation of the structure images for a flow to be kept."""
+    atlas: AtlasConfig = field(default_factory=AtlasConfig)
+    """Grid by which the reference's structure images are carried to the query."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ class Aligner:
         self.config = config or AlignConfig()
         structures = torch.from_numpy(self.structures(image)).float() / 255.0
         # an atlas whose "probabilities" are brightness: it is linear in its values
-        self._atlas = LabelAtlas(len(structures), config=AtlasConfig())
+        self._atlas = LabelAtlas(len(structures), config=self.config.atlas)
         self._atlas.splat(self._grown(correspondence)[0], structures)
         self._brightness = 255.0 * self._atlas.probabilities()[None]
 

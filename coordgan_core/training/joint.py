@@ -9,7 +9,8 @@ recoloured, and the same positions, carried along by the field, are what
 * the structure code's own map must approach (`WarpConfig.residual`: the identity is where it starts).
 
 Averaged over thousands of photographs the teacher's errors cancel, and the student becomes better than its
-teacher. Encoder and synthesis learn besides to reconstruct the photographs, and to keep their structure under
+teacher. Where `JointTrainingConfig.register` asks for it, photographs are first aligned with one another
+(`training.registration`), so that their errors cancel across photographs too. Encoder and synthesis learn besides to reconstruct the photographs, and to keep their structure under
 the texture of another. No adversary and no downloaded weights are needed.
 """
 
@@ -49,6 +50,7 @@ from coordgan_core.training.embedding import (
     two_views,
 )
 from coordgan_core.training.muon import ConvMuon, trunk_weights
+from coordgan_core.training.registration import register
 from coordgan_core.training.schedules import growing_half_life
 from coordgan_core.training.steps import backward, share_of_batch, take_step
 
@@ -154,7 +156,8 @@ class JointStage:
                 group["lr"] = group["peak"] * factor
         images = self._embedding.resized(images)
         views = two_views(images, self._views, draws)
-        target = compose(self._teach(images).repeat(2, 1, 1, 1), views.places)
+        known = register(images, self._teach(images), round(self.own.register * len(images)))
+        target = compose(known.repeat(2, 1, 1, 1), views.places)
         with autocast(self.config.train.precision, self.device):
             losses = dict(self._positions(views, target, draws)) | dict(self._appearance(views, target))
             total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()

@@ -225,6 +225,23 @@ def test_targets_are_the_teachers_map_carried_along(monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(seen[1], seen[0] + 0.25)
 
 
+def test_a_share_of_the_targets_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+
+    def moved(images: Tensor, maps: Tensor, count: int) -> Tensor:
+        counts.append(count)
+        return maps + 0.25
+
+    monkeypatch.setattr(joint, "register", moved)
+    stage = build(**{"train.joint.register": 0.5})
+    monkeypatch.setattr(stage, "_teach", lambda images: canonical_grid(32, 32).expand(BATCH, -1, -1, -1))
+    seen: list[Tensor] = []
+    monkeypatch.setattr(stage, "_appearance", lambda views, target: seen.extend((views.places, target)) or [])
+    stage.step(batch(), nimg=0)
+    assert counts == [BATCH // 2]
+    torch.testing.assert_close(seen[1], seen[0] + 0.25)
+
+
 def test_the_teacher_says_what_its_embedding_locates() -> None:
     stage = build(**{"train.joint.teacher_blur_px": 0.0})
     with torch.no_grad():
