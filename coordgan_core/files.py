@@ -28,18 +28,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         DiskFullError: The disk is full, read-only, or the place may not be written to.
     """
     target = Path(path)
-    temporary: Path | None = _unfinished(target)
+    temporary = _unfinished(target)
     try:
         yield temporary
         _finish(temporary, target)
-        temporary = None
     except OSError as error:
         if error.errno in _CANNOT_WRITE:
             raise _cannot_write(target, error) from error
         raise
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)  # not there any more where all went well
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
