@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.window import open_window
 from coordgan_core._version import __version__
-from coordgan_core.errors import ConfigError, CoordError
+from coordgan_core.errors import ConfigError, CoordError, DataError
 from coordgan_core.torch_folder import use_torch_folder
 
 if TYPE_CHECKING:
@@ -187,8 +187,23 @@ def _guarded(callback: Callable[..., Any], *, as_json: bool) -> Callable[..., An
             raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error
         except KeyboardInterrupt:
             raise typer.Exit(_cancelled()) from None
+        except BrokenPipeError:  # whoever reads stdout has seen enough: typer ends the command
+            raise
+        except OSError as error:
+            report(_of_system(error), as_json=as_json)
+            raise typer.Exit(1) from error
 
     return call
+
+
+def _of_system(error: OSError) -> CoordError:
+    """Return in words what the system has refused."""
+    what = error.strerror or str(error) or type(error).__name__
+    return DataError(
+        f"{error.filename}: {what}" if error.filename else what,
+        expected="files and folders that can be read and written",
+        remedy="check the path and its permissions",
+    )
 
 
 def report(error: CoordError, *, as_json: bool) -> None:

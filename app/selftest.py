@@ -230,7 +230,7 @@ def _train(images: Path, out: Path) -> int:
 
 
 def _finish(running: Running, job: int, what: str) -> None:
-    from app.services.jobs import JobState
+    from app.services.job_values import JobState
 
     _wait(lambda: running.jobs.view(job).is_over, f"{what} did not end")
     view = running.jobs.view(job)

@@ -28,22 +28,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         DiskFullError: The disk is full, read-only, or the place may not be written to.
     """
     target = Path(path)
-    temporary: Path | None = None
+    temporary = _unfinished(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
         yield temporary
         _finish(temporary, target)
-        temporary = None
     except OSError as error:
         if error.errno in _CANNOT_WRITE:
             raise _cannot_write(target, error) from error
         raise
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)  # not there any more where all went well
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -108,6 +102,17 @@ _CANNOT_WRITE = {
 }
 
 
+def _unfinished(target: Path) -> Path:
+    """Make an empty file beside ``target``, and the folders that it lies in."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
+    except OSError as error:  # nothing has been read yet: whatever it is, it is about writing
+        raise _cannot_write(target, error) from error
+    os.close(handle)
+    return Path(name)
+
+
 def _finish(temporary: Path, target: Path) -> None:
     with temporary.open("rb") as stream:
         os.fsync(stream.fileno())
@@ -118,6 +123,19 @@ def _finish(temporary: Path, target: Path) -> None:
 
 
 def _cannot_write(target: Path, error: OSError) -> DiskFullError:
+    file = next((folder for folder in target.parents if folder.is_file()), None)
+    if file is not None:
+        return DiskFullError(
+            f"{target} could not be written: {file} is a file",
+            expected="a folder",
+            remedy="choose another one",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return DiskFullError(
+            f"{target} could not be written ({error.strerror})",
+            expected="a folder that may be written to",
+            remedy="change its permissions or choose another folder; nothing that existed was changed",
+        )
     return DiskFullError(
         f"{target} could not be written ({error.strerror})",
         expected="a writable folder with free space",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.opening import Json, progress_bar, tell
-from app.commands.output import EXIT_DONE, EXIT_FINDINGS, print_json, print_line
+from app.commands.output import EXIT_DONE, EXIT_FINDINGS, counted, print_json, print_line
 from app.commands.transfer import choices, known_format, probed
 
 _PHASES = {"look": "Looking", "write": "Writing", "check": "Comparing"}
@@ -46,7 +46,7 @@ def convert(
     if as_json:
         print_json(report)
     else:
-        print_line(f"{report['written']} images written to {out}")
+        print_line(f"{counted(report['written'], 'image')} written to {out}")
         if report["mean_iou"] is not None:
             worst = min(report["iou"].items(), key=lambda pair: pair[1])
             print_line(

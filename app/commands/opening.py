@@ -84,7 +84,8 @@ def progress_bar() -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console(), transient=True, disable=not leads())
+    screen = console()
+    return Progress(*columns, console=screen, transient=True, disable=not (screen.is_terminal and leads()))
 
 
 def tell(lines: Iterable[str]) -> None:

@@ -34,6 +34,11 @@ def print_line(text: str = "") -> None:
     sys.stdout.flush()
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number with what it counts: ``1 image``, ``3 images``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def leads() -> bool:
     """Return whether this process speaks: of those that `torchrun` starts only the first does."""
     return os.environ.get("RANK", "0") == "0"

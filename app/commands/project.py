@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.opening import Json, ProjectPath, check_writable, find_images, opened, progress_bar, tell
-from app.commands.output import EXIT_FINDINGS, print_json, print_line
+from app.commands.output import EXIT_FINDINGS, counted, print_json, print_line
 from coordgan_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def init(
         print_json(report)
         return
     new = f", {report['added']} new" if report["added"] else ""
-    print_line(f"{report['images']} images{new} in {report['project']}")
+    print_line(f"{counted(report['images'], 'image')}{new} in {report['project']}")
     print_line(f"classes: {', '.join(report['classes']) or 'none yet'}")
     tell(f"cannot be used: {line['image']}: {line['reason']}" for line in report["unreadable"])
 
@@ -139,7 +139,8 @@ def accept(
     if as_json:
         print_json(report)
     else:
-        print_line(f"{len(report['changed'])} images are now {report['status']}")
+        are = "is" if len(report["changed"]) == 1 else "are"
+        print_line(f"{counted(len(report['changed']), 'image')} {are} now {report['status']}")
         tell(f"left alone: {name}: it has no labels" for name in report["without_labels"])
     if report["without_labels"]:
         raise typer.Exit(EXIT_FINDINGS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.opening import Json, ProjectPath, find_images, opened, progress_bar, tell
-from app.commands.output import EXIT_DONE, EXIT_FINDINGS, print_json, print_line
+from app.commands.output import EXIT_DONE, EXIT_FINDINGS, counted, print_json, print_line
 from coordgan_core.errors import ConfigError, LabelError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def import_(
         from app.commands.import_propagated import import_propagated
 
         raise typer.Exit(import_propagated(path, made, go=yes, as_json=as_json))
-    name = format_name or probed(source)
+    name = known_format(format_name).name if format_name else probed(source)
     go = yes or bool(mapping)
     with opened(path, write=go) as project:
         report = import_report(project, name, source)
@@ -88,7 +88,7 @@ def import_(
     if as_json:
         print_json(found)
     elif go:
-        print_line(f"{found['taken']} label maps taken, as step {found['batch']} of the history")
+        print_line(f"{counted(found['taken'], 'label map')} taken, as step {found['batch']} of the history")
         tell(f"not taken: {image}: {reason}" for image, reason in found["failures"].items())
     else:
         tell(["Nothing is changed yet. Run it again with --yes, or with --map SOURCE=CLASS."])
@@ -147,10 +147,10 @@ def export(
     if as_json:
         print_json(found)
     elif go:
-        print_line(f"{found['written']} images written to {out}")
-        if found["changed"]:
-            worst = min(found["changed"].items(), key=lambda pair: pair[1])
-            tell([f"{len(found['changed'])} lose pixels, most of all {worst[0]}: IoU {worst[1]:.3f}"])
+        print_line(f"{counted(found['written'], 'image')} written to {out}")
+        tell(f"loses pixels: {image}: IoU {iou:.6f}" for image, iou in _lossy(found["iou"])[:_SHOWN])
+        more = len(_lossy(found["iou"])) - _SHOWN
+        tell([f"and {more} more lose pixels"] if more > 0 else [])
         tell(f"left out: {image}: {reason}" for image, reason in found["failures"].items())
     elif not dry_run:
         tell(["Nothing is written yet. Run it again with --yes."])
@@ -180,7 +180,11 @@ def probed(source: Path) -> str:
     from app.domain.formats import guess
 
     if not source.exists():
-        raise LabelError(f"there is no {source}", expected="a folder or file with label maps")
+        raise LabelError(
+            f"there is no file or folder {source}",
+            expected="label maps: a folder, or the file of the format",
+            remedy="check the path",
+        )
     try:
         name = guess(source)
     except LabelError as error:
@@ -203,7 +207,8 @@ def choices(chosen: Format, given: Sequence[str]) -> dict[str, str]:
         if value not in known.get(key, ()):
             each = [f"{name}={'|'.join(values)}" for name, values in known.items()]
             raise ConfigError(
-                f"--choice {text}", expected=", ".join(each) or f"none: {chosen.name} has no choices"
+                f"{chosen.name} has no choice {text!r}",
+                expected=", ".join(each) or "no --choice: there is nothing to decide about this format",
             )
         result[key] = value
     return result
@@ -226,7 +231,8 @@ def remapped(mapping: Mapping[int, str], sources: Mapping[int, str], given: Sequ
         ids = [i for i, name in sources.items() if source.casefold() == name.casefold() or source == str(i)]
         if not sign or not ids:
             known = ", ".join(f"{i} {name}" for i, name in sources.items()) or "none"
-            raise ConfigError(f"--map {text}", expected=f"SOURCE=CLASS with a class of the source ({known})")
+            found = f"the source has no class {source!r}" if sign else f"--map {text!r} has no ="
+            raise ConfigError(found, expected=f"SOURCE=CLASS with a class of the source ({known})")
         for class_id in ids:
             if target.casefold() in ("", "background"):
                 result.pop(class_id, None)
@@ -316,8 +322,8 @@ def export_summary(project: Project, name: str, out: Path, report: ExportReport)
 
 def show_export(found: Mapping[str, Any]) -> None:
     """Tell people what an export would write."""
-    skipped = f", {len(found['skipped'])} have no labels" if found["skipped"] else ""
-    tell([f"{found['images']} images in {found['files']} files{skipped}"])
+    skipped = f"; without labels, left out: {len(found['skipped'])}" if found["skipped"] else ""
+    tell([f"{counted(found['images'], 'image')} in {counted(found['files'], 'file')}{skipped}"])
     _warn(found["warnings"])
     tell(found["notes"])
 
@@ -337,9 +343,13 @@ def run_export(
                 failures[event.path] = event.error
             else:
                 written += 1
-                if event.iou < 1:
-                    iou[event.path] = round(event.iou, 6)
-    return {"written": written, "failures": failures, "changed": iou}
+                iou[event.path] = round(event.iou, 6)
+    return {"written": written, "failures": failures, "iou": iou, "changed": dict(_lossy(iou))}
+
+
+def _lossy(iou: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return the images of which a round trip does not give back every pixel, the worst first."""
+    return sorted(((image, value) for image, value in iou.items() if value < 1), key=lambda pair: pair[1])
 
 
 def _warn(warnings: Sequence[str]) -> None:

@@ -40,7 +40,8 @@ def validate(
     from app.domain.place import find_project
 
     if not path.is_dir() and find_project(path) is None:
-        raise DataError(f"there is no folder {path}", expected="a project or a folder of label maps")
+        found = f"{path} is a file" if path.is_file() else f"there is no folder {path}"
+        raise DataError(found, expected="a project or a folder of label maps")
     place = find_project(path)
     if place is None:
         if repair:

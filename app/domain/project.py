@@ -98,9 +98,8 @@ class Project:
         """
         images = Path(images).expanduser().absolute()
         if not images.is_dir():
-            raise DataError(
-                f"there is no folder {images}", expected="a folder of images", remedy="choose another one"
-            )
+            found = f"{images} is a file" if images.is_file() else f"there is no folder {images}"
+            raise DataError(found, expected="a folder of images", remedy="choose another one")
         place = Path(folder).expanduser().absolute() if folder else images / FOLDER
         if not (place / "project.json").exists():
             inside = place.parent == images and place.name == FOLDER

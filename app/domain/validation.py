@@ -16,6 +16,7 @@ from app.domain.edits import LabelMap
 from app.domain.label_map import histogram
 from app.domain.project import DATABASE, ImageRow, Project
 from app.domain.scan import walk
+from app.domain.status import Status
 from coordgan_core.data.images import image_size, is_image
 from coordgan_core.errors import CoordError, LabelError
 from coordgan_core.labels import LabelClasses, read_label_map
@@ -29,8 +30,8 @@ class Finding:
     """Something that is wrong.
 
     Args:
-        kind: ``database``, ``image``, ``damaged``, ``size``, ``ids``, ``missing``, ``orphan``, ``count``,
-            ``journal``, ``batch`` or ``leftover``.
+        kind: ``database``, ``image``, ``failed``, ``damaged``, ``size``, ``ids``, ``missing``, ``orphan``,
+            ``count``, ``journal``, ``batch`` or ``leftover``.
         path: What it is about, relative to the folder that is checked where it lies in it.
         problem: What is wrong, in words.
         remedy: What to do about it.
@@ -113,7 +114,11 @@ def check_labels_folder(
     """
     found = sorted(path for path, _ in walk(labels) if path.lower().endswith(".png"))
     if not found:
-        raise LabelError(f"{labels} holds no label map", expected="a folder of PNG files")
+        raise LabelError(
+            f"{labels} holds no label map",
+            expected="a project, or a folder of PNG files",
+            remedy="labels in another format are checked by `coordlabel convert`, which reads them back",
+        )
     known = _known_ids(labels, classes)
     sources = None if images is None else _images_by_name(images, skip=labels)
     seen: set[Path] = set()
@@ -153,6 +158,8 @@ def _image_files(rows: Collection[ImageRow]) -> Iterator[Finding]:
             yield Finding("image", row.path, "the image file has gone", "bring it back; its labels are kept")
         elif row.problem:
             yield Finding("image", row.path, row.problem, "convert the file, or take it out of the folder")
+        elif row.status is Status.FAILED and row.note:
+            yield Finding("failed", row.path, row.note, "mend the image, then propagate again; or label it")
 
 
 def _label_map(

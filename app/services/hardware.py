@@ -17,7 +17,8 @@ from app.services.gpu.choice import CudaBuild, suitable, why_none
 from app.services.gpu.machine import Machine, look
 from app.services.gpu.probe import Probe, probe
 from app.services.gpu.store import Store
-from app.services.jobs import JobControl, JobProgress, JobRunner, JobState
+from app.services.job_values import JobProgress, JobState
+from app.services.jobs import JobControl, JobRunner
 from app.services.settings import Paths, Settings
 from app.services.translations import mark, translated
 from coordgan_core.torch_folder import TORCH_VARIABLE

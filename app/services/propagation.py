@@ -24,7 +24,8 @@ from app.domain.propagation import (
 from app.services.changes import Changes
 from app.services.dispatch import Mailbox
 from app.services.engine import EngineClient
-from app.services.jobs import ENDED, Job, JobError, JobProgress, JobRunner, JobState
+from app.services.job_values import ENDED, JobError, JobProgress, JobState
+from app.services.jobs import Job, JobRunner
 from app.services.session import Session
 from coordgan_core.engine.protocol import Reply
 from coordgan_core.errors import CoordError

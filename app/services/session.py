@@ -15,7 +15,8 @@ from app.domain.storage.batch_rows import Exchange
 from app.services.changes import NOTHING, Changes
 from app.services.document import Document
 from app.services.history import Batch, History
-from app.services.jobs import JobControl, JobProgress, JobRunner, ThreadJob
+from app.services.job_values import JobProgress
+from app.services.jobs import JobControl, JobRunner, ThreadJob
 from app.services.label_cache import LabelCache
 from app.services.scanning import Scanning
 from app.services.settings import Settings

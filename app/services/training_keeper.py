@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.services import training_process as processes
-from app.services.training_follow import RunReader
+from app.services.training_follow import Follower
+from app.services.training_publish import publish
 from app.services.training_queue import Order, Queue, QueueFile, readable
 from app.services.training_state import RunLook, log_tail, view_of
 from app.services.training_values import RunHistory, RunState, RunView, TrainRequest
@@ -26,7 +27,6 @@ _log = logging.getLogger(__name__)
 _ENDING_SEC = 30.0  # in which a process lets go of its device
 _PAUSE_SEC = 0.02
 _STARTING_SEC = 180.0  # in which a process loads PyTorch and takes hold of its folder
-_LOG_CHARS = 200_000
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ class Keeper:
         self._file = QueueFile(folder / "queue.json")
         self._calls: queues.SimpleQueue[Callable[[], None] | None] = queues.SimpleQueue()
         self._looks: dict[Path, RunLook] = {}
-        self._readers: dict[Path, RunReader] = {}
-        self._log_sizes: dict[Path, int] = {}
+        self._follower = Follower(self._log_path)
         self._last: tuple[RunView, ...] | None = None
         self._problems: list[str] = []
         self._thread = threading.Thread(target=self._run, name="trainings", daemon=True)
@@ -88,11 +87,11 @@ class Keeper:
 
     def attach(self, run: Path) -> None:
         """Read a run's history from now on."""
-        self._post(lambda: self._attach(run))
+        self._post(lambda: self._follower.attach(run))
 
     def detach(self, run: Path) -> None:
         """Read it no more."""
-        self._post(lambda: self._detach(run))
+        self._post(lambda: self._follower.detach(run))
 
     def close(self) -> None:
         """Do what was asked, then end the thread; the runs go on."""
@@ -231,13 +230,6 @@ class Keeper:
             self._log_path(order.run).unlink(missing_ok=True)
         self._looks.pop(order.run, None)
 
-    def _attach(self, run: Path) -> None:
-        self._readers.setdefault(run, RunReader(run))
-        self._log_sizes.pop(run, None)
-
-    def _detach(self, run: Path) -> None:
-        self._readers.pop(run, None)
-
     # --- looking
 
     def _look(self) -> None:
@@ -256,7 +248,7 @@ class Keeper:
         views = [view_of(look, queue, queue.get(path)) for path, look in looks.items()]
         views.sort(key=_listing_order)
         models = tuple(self._collect(queue, views))
-        histories, logs = self._follow()
+        histories, logs = self._follower.read()
         problems, self._problems = tuple(self._problems), []
         seen = tuple(views)
         if seen != self._last or histories or logs or models or problems:
@@ -324,7 +316,7 @@ class Keeper:
             if view.state is not RunState.FINISHED or view.model is None or (order and order.model):
                 continue
             try:
-                target = self._publish(view)
+                target = publish(view, self._models)
             except (CoordError, OSError) as error:
                 self._report(error)
                 continue
@@ -334,34 +326,6 @@ class Keeper:
                 for run, target in found:
                     _known(fresh, Path(run)).model = str(target)
         return found
-
-    def _publish(self, view: RunView) -> Path:
-        from coordgan_core.files import atomic_path
-        from coordgan_core.training.best import best_snapshot
-
-        best = best_snapshot(RunFolder.open(view.path))
-        assert best is not None
-        stem, number = _file_name(view.name), 1
-        target = self._models / f"{stem}.safetensors"
-        while target.exists():
-            number += 1
-            target = self._models / f"{stem}-{number}.safetensors"
-        with atomic_path(target) as temporary:
-            shutil.copyfile(best, temporary)
-        return target
-
-    def _follow(self) -> tuple[dict[str, RunHistory], dict[str, str]]:
-        histories, logs = {}, {}
-        for path, reader in self._readers.items():
-            first = path not in self._log_sizes
-            if reader.read() or first:
-                histories[str(path)] = reader.history(str(path))
-            log = self._log_path(path)
-            size = log.stat().st_size if log.exists() else -1
-            if size != self._log_sizes.get(path) or (size < 0 and str(path) in histories):
-                self._log_sizes[path] = size
-                logs[str(path)] = _end_of(log) if size >= 0 else reader.log_text()
-        return histories, logs
 
     def _log_path(self, run: Path) -> Path:
         return self._folder / "logs" / f"{run.name}.txt"
@@ -394,15 +358,3 @@ def _listing_order(view: RunView) -> tuple[int, float, str]:
     if view.state is RunState.QUEUED:
         return 1, view.place, view.name
     return 2, -view.changed, view.name
-
-
-def _file_name(name: str) -> str:
-    kept = "".join(c if c.isalnum() or c in "-_. " else "-" for c in name).strip(" .-")
-    return kept[:80] or "model"
-
-
-def _end_of(path: Path) -> str:
-    with contextlib.suppress(OSError), path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - _LOG_CHARS))
-        return stream.read().decode("utf-8", errors="replace")
-    return ""

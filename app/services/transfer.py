@@ -7,7 +7,8 @@ from pathlib import Path
 
 from app.domain.formats import ExportOptions, export, import_labels
 from app.services.changes import Changes
-from app.services.jobs import JobControl, JobError, JobProgress, JobRunner
+from app.services.job_values import JobError, JobProgress
+from app.services.jobs import JobControl, JobRunner
 from app.services.session import Session
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QDialog
 
-from app.services.jobs import JobState
+from app.services.job_values import JobState
 from app.ui.texts import plural, tr
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,20 @@ def test_an_interrupt_exits_with_130(
     monkeypatch.setattr(doctor, "examine", interrupted)
     assert main(["doctor"]) == 130
     assert "Cancelled" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE, errno.EIO])
+def test_what_the_system_refuses_is_told_without_a_traceback(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code), str(tmp_path / "x"))
+
+    monkeypatch.setattr("app.domain.project.Project.open", refuse)
+    (tmp_path / "images" / ".coordlabel").mkdir(parents=True)
+    (tmp_path / "images" / ".coordlabel" / "project.json").write_text("{}")
+    assert main(["label-info", str(tmp_path / "images"), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["found"] == f"{tmp_path / 'x'}: {os.strerror(code)}"
+    assert os.strerror(code) in err
+    assert "Traceback" not in err

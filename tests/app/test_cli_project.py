@@ -250,3 +250,20 @@ def test_a_folder_of_label_maps_is_checked_against_its_images(
     assert main(["validate", str(maps), "--repair"]) == 2
     assert main(["validate", str(made), "--images", str(made)]) == 2
     assert main(["validate", str(tmp_path / "none")]) == 1
+
+
+def test_an_image_on_which_propagation_failed_is_a_finding_with_its_reason(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Project.open(made) as project:
+        batch = project.batches.begin("propagation", "Propagate")
+        project.batches.write_failure(batch, project.find("image3.png") or 0, "image3.png is cut off")
+        project.batches.finish(batch)
+    code, report = told(capsys, "validate", made)
+    found = [f for f in report["findings"] if f["kind"] == "failed"]
+    assert (code, [(f["path"], f["problem"]) for f in found]) == (
+        1,
+        [("image3.png", "image3.png is cut off")],
+    )
+    assert main(["validate", str(made / "image0.png")]) == 1
+    assert "is a file" in capsys.readouterr().err

@@ -268,3 +268,80 @@ def test_what_someone_edited_in_a_propagated_folder_comes_as_that_persons(
         assert project.row(project.find("image2.png") or 0).status is Status.EDITED
     (propagated / "propagation.json").write_text("[")
     assert main(["import", str(made), str(propagated)]) == 1
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+@pytest.mark.parametrize("name", ["index-png", "coco", "cvat-mask"])
+def test_a_file_in_place_of_the_target_is_told_before_anything_is_written(
+    place: str, name: str, made: Path, maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert told(capsys, "import", made, maps, "--yes")[0] == 0
+    for command in (
+        ["export", made, tmp_path / place, "--format", name, "--yes"],
+        ["convert", maps, tmp_path / place, "--to", name],
+    ):
+        code, report = told(capsys, *command)
+        assert (code, report["event"], report["expected"]) == (1, "error", "a folder")
+        assert "file" in report["found"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_to_is_told(
+    maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "closed").mkdir(mode=0o555)
+    code, report = told(capsys, "convert", maps, tmp_path / "closed" / "out", "--to", "coco")
+    assert code == 1
+    assert "may not be written to" in report["found"]
+
+
+def test_without_an_image_there_is_no_copy_and_the_rest_is_exported(
+    made: Path, maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(capsys, "import", made, maps, "--yes")[0] == 0
+    (made / "image1.png").unlink()
+    arguments = ["export", made, tmp_path / "out", "--format", "labelme", "--copy-images", "--yes"]
+    code, report = told(capsys, *arguments)
+    assert (code, report["written"], list(report["failures"])) == (1, 2, ["image1.png"])
+    assert "without copies" in report["failures"]["image1.png"]
+    code, report = told(capsys, *arguments[:3], "--format", "index-png", "--copy-images", "--yes")
+    assert (code, report["written"]) == (0, 3), "this format has no place for copies"
+
+
+def test_after_an_export_the_share_that_arrived_is_told_for_every_image(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ring = np.zeros((32, 48), np.uint8)
+    ring[4:20, 4:20] = 1
+    write_label_map(tmp_path / "rings" / "image1.png", ring)
+    ring[8:16, 8:16] = 0
+    write_label_map(tmp_path / "rings" / "image0.png", ring)
+    assert told(capsys, "import", made, tmp_path / "rings", "--format", "index-png", "--yes")[0] == 0
+    arguments = ["export", made, tmp_path / "out", "--format", "yolo-seg", "--choice", "holes=fill", "--yes"]
+    assert told(capsys, *arguments)[1]["iou"] == {"image0.png": 0.75, "image1.png": 1.0}
+    assert main([*map(str, arguments)]) == 0
+    assert "loses pixels: image0.png: IoU 0.750000" in capsys.readouterr().err
+
+
+def test_messages_about_wrong_choices_and_classes_say_what_was_found(
+    made: Path, maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, error = told(capsys, "import", made, maps, "--map", "tail=nose")
+    assert (code, error["found"]) == (2, "the source has no class 'tail'")
+    assert "1 snout, 2 ear" in error["expected"]
+    code, error = told(capsys, "export", made, tmp_path / "out", "--format", "coco", "--choice", "holes=cut")
+    assert (code, error["found"]) == (2, "coco has no choice 'holes=cut'")
+    assert "segmentation=rle|polygons" in error["expected"]
+    code, error = told(capsys, "import", made, maps, "--format", "bmp")
+    assert code == 2
+    assert "one of pascal-voc" in error["expected"]
+
+
+def test_without_a_terminal_nothing_but_words_is_written(
+    maps: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["convert", str(maps), str(tmp_path / "out"), "--to", "index-png"]) == 0
+    assert capsys.readouterr().err.splitlines() == ["format: index-png"]

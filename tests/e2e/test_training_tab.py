@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.domain.status import Status
 from app.launch import Running
-from app.services.jobs import JobState
+from app.services.job_values import JobState
 from app.services.propagation import PropagationRequest
 from app.services.sample import prepare_sample
 from app.services.training_values import RunState, RunView

@@ -12,7 +12,8 @@ from PySide6.QtCore import QCoreApplication, QTimer
 from app.domain.project import Project
 from app.services.changes import Changes
 from app.services.engine import EngineClient
-from app.services.jobs import JobRunner, JobState
+from app.services.job_values import JobState
+from app.services.jobs import JobRunner
 from app.services.propagation import PropagationRequest, start_propagation
 from app.services.session import Session
 from coordgan_core.engine.backend import FLOW_MODEL

@@ -21,7 +21,7 @@ from app.domain.formats.base import (
     Source,
     no_extras,
 )
-from app.domain.formats.exports import complete, write_items
+from app.domain.formats.exports import check_folder, complete, write_items
 from app.domain.formats.matching import agreement, check_extras, format_of, loaded, match, same_classes
 from app.domain.formats.names import file_path, stems, unique_names
 from app.domain.formats.sources import IMAGE_ENDINGS, image_size
@@ -125,7 +125,7 @@ def convert(
     reader, writer = format_of(from_format or guess(source)), format_of(to_format)
     options = options or ExportOptions()
     _check_target(source, target, images)
-    found = _images(images) if images else []
+    found = _images(images.absolute()) if images else []
     known = _known(found)
     read = reader.read(source, known)
     plan = _plan(read, found, same_family=bool(reader.extras_of) and reader.extras_of == writer.extras_of)
@@ -145,6 +145,7 @@ def convert(
 
 
 def _check_target(source: Path, target: Path, images: Path | None) -> None:
+    check_folder(target)
     place = target.expanduser().absolute()
     for folder, what in ((source, "source"), (images, "images")):
         if folder is None:

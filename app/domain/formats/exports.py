@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from app.domain.classes import ClassTable, LabelClass
@@ -98,7 +99,8 @@ def export_report(
         warnings.append(f"the class ids {', '.join(map(str, unnamed))} have no name")
     there = [f for f in files if (out / f).exists()] if out.exists() else []
     if there:
-        warnings.append(f"{len(there)} files are there already and would be replaced")
+        what = "file is there already and would" if len(there) == 1 else "files are there already and would"
+        warnings.append(f"{len(there)} {what} be replaced")
     iou, lossless = _measured(chosen, items, table, options, measured)
     warnings += _losses(iou, {item.id: item.path for item in items})
     return ExportReport(tuple(files), len(items), tuple(skipped), tuple(warnings), iou, lossless)
@@ -139,6 +141,8 @@ def write_items(
         for item in items:
             try:
                 labels = item.load()
+                if _copies(chosen, item, table, options):
+                    _check_image(item)
             except CoordError as error:
                 failed.append(ExportEvent(0, len(items), item.id, item.path, error=str(error)))
                 continue
@@ -158,6 +162,21 @@ def write_items(
     for event in failed:
         done += 1
         yield ExportEvent(done, len(items), event.image_id, event.path, error=event.error)
+
+
+def _copies(chosen: Format, item: ExportItem, table: ClassTable, options: ExportOptions) -> bool:
+    """Return whether a copy of the image would be written: not every format has a place for one."""
+    without = replace(options, copy_images=False)
+    return chosen.files(item, [], table, options) != chosen.files(item, [], table, without)
+
+
+def _check_image(item: ExportItem) -> None:
+    if not item.source.is_file():
+        raise LabelError(
+            f"the image {item.path} has gone",
+            expected="the image file, to be copied",
+            remedy="bring it back, or export without copies of the images",
+        )
 
 
 def complete(table: ClassTable, ids: Sequence[int] | set[int]) -> ClassTable:
@@ -228,7 +247,27 @@ def _item(project: Project, chosen: Format, row: ImageRow, stem: str) -> ExportI
     return ExportItem(item.id, item.path, item.stem, item.source, item.load, item.score, extras)
 
 
+def check_folder(out: Path) -> None:
+    """Refuse a place in which no folder can be made, before anything is written.
+
+    Raises:
+        LabelError: It is a file or lies below one, or may not be written to.
+    """
+    place = out.expanduser().absolute()
+    found = next((p for p in (place, *place.parents) if p.exists() or p.is_symlink()), place)
+    if not found.is_dir():
+        what = "is a file" if found == place else f"lies below {found}, which is a file"
+        raise LabelError(f"{out} {what}", expected="a folder", remedy="choose another place")
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise LabelError(
+            f"{found} may not be written to",
+            expected="a folder that may be written to",
+            remedy="change its permissions or choose another one",
+        )
+
+
 def _check_place(project: Project, out: Path) -> None:
+    check_folder(out)
     place = out.expanduser().absolute()
     for folder, what in ((project.images_folder, "images"), (project.folder, "project")):
         if place == folder or folder in place.parents:

@@ -117,8 +117,8 @@ class Labelme(BaseFormat):
         """
         for item in items:
             files = self.image_files(item, options)
-            image = item.image_name if options.copy_images else _relative(item.source, out)
             before = item.extras() or _before(out / files[0])
+            image = item.image_name if options.copy_images else _image_path(item, out, before)
             content = self.content(item, item.load(), table, options, before) | {"imagePath": image}
             text = json.dumps(content, ensure_ascii=False, indent=2)
             write_bytes(out / files[0], text.encode())
@@ -226,6 +226,13 @@ def _before(file: Path) -> Extras:
     except LabelError:
         return {}
     return {key: value for key, value in (content or {}).items() if key != "imageData"}
+
+
+def _image_path(item: ExportItem, out: Path, before: Extras) -> str:
+    """Return where the image is from the labels on; where nobody knows, what they have said."""
+    if item.source == Path(item.path):
+        return str(before.get("imagePath") or item.path)
+    return _relative(item.source, out)
 
 
 def _relative(source: Path, out: Path) -> str:

@@ -224,7 +224,7 @@ def _size(tree: Tree, picture: str, key: str, images: KnownImages) -> Size:
         raise LabelError(
             f"the size of the image {key} is not known",
             expected="the images in the folder images, or a project that has them",
-            remedy="put the images beside the labels",
+            remedy="put the images beside the labels, or name their folder (convert: --images)",
         )
     return found
 

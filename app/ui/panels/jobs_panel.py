@@ -13,7 +13,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.services.jobs import JobRunner, JobState, JobView
+from app.services.job_values import JobState, JobView
+from app.services.jobs import JobRunner
 from app.ui.texts import duration, plural, tr
 from app.ui.theme import icon
 from app.ui.widgets.basics import (

@@ -4,7 +4,7 @@ The tools pin other versions of OpenCV, NumPy, Pillow and Qt than the project (d
 without any import of the project:
 
     python -m venv ORACLES
-    ORACLES/bin/pip install labelme datumaro label-studio-sdk supervision pycocotools
+    ORACLES/bin/pip install -r tests/oracles.txt
     ORACLES/bin/python tests/app/domain/oracle_tools.py golden tests/app/domain/golden
     COORDLABEL_ORACLES=ORACLES/bin/python pytest tests/app/domain/test_format_oracles.py
 """

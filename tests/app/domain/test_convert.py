@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,15 @@ def test_names_that_lead_out_of_the_target_stay_inside(tmp_path: Path) -> None:
     )
     list(convert(file, "cvat-images", tmp_path / "deep/out", "index-png"))
     assert read_label_map(tmp_path / "deep/out/a.png").sum() == 6
+
+
+def test_where_no_images_are_named_labelme_files_say_of_the_image_what_they_said(tmp_path: Path) -> None:
+    shape = {"label": "a", "points": [[0, 0], [3, 3]], "shape_type": "rectangle"}
+    content = {"imagePath": "../photos/x.jpg", "imageHeight": 6, "imageWidth": 9, "shapes": [shape]}
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "x.json").write_text(json.dumps(content))
+    list(convert(tmp_path / "from", "labelme", tmp_path / "same", "labelme"))
+    assert json.loads((tmp_path / "same" / "x.json").read_text())["imagePath"] == "../photos/x.jpg"
+    list(convert(tmp_path / "from", "labelme", tmp_path / "pngs", "index-png"))
+    list(convert(tmp_path / "pngs", "index-png", tmp_path / "back", "labelme"))
+    assert json.loads((tmp_path / "back" / "x.json").read_text())["imagePath"] == "x.jpg"

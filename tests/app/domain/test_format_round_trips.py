@@ -118,15 +118,12 @@ def test_holes_islands_and_borders(name: str, choices: dict[str, str]) -> None:
     check(name, choices, shapes(), NAMES)
 
 
+@pytest.mark.parametrize(("name", "choices"), CASES, ids=[f"{n}-{'-'.join(c.values())}" for n, c in CASES])
+def test_255_classes(name: str, choices: dict[str, str]) -> None:
+    check(name, choices, many_classes(), [f"part {i}" for i in range(1, 256)])
+
+
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_255_classes(name: str) -> None:
-    check(name, {}, many_classes(), [f"part {i}" for i in range(1, 256)])
-
-
-LOSSLESS = {"index-png", "pascal-voc", "part-masks", "color-png", "cvat-mask", "cvat-images", "cityscapes"}
-
-
-@pytest.mark.parametrize("name", sorted(LOSSLESS | {"yolo-seg"}))
 def test_formats_lose_nothing_by_default(name: str) -> None:
     table = table_from_names(NAMES)
     assert np.array_equal(FORMATS[name].held(shapes(), table), shapes())

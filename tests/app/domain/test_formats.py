@@ -79,7 +79,8 @@ def test_dry_run_names_all_files_and_writes_none(
     list(export(project, ids, name, out, options))
     assert {f.relative_to(out).as_posix() for f in out.rglob("*") if f.is_file()} == set(report.files)
     again = export_report(project, ids, name, out, options)
-    assert any(f"{len(report.files)} files are there already" in each for each in again.warnings)
+    what = "file is" if len(report.files) == 1 else "files are"
+    assert any(f"{len(report.files)} {what} there already" in each for each in again.warnings)
 
 
 def test_exports_never_go_into_the_images_folder(project: Project) -> None:

@@ -14,7 +14,8 @@ from app.domain.label_map import rectangle_region
 from app.domain.project import Project
 from app.domain.status import Status
 from app.services.engine import EngineClient
-from app.services.jobs import JobRunner, JobState
+from app.services.job_values import JobState
+from app.services.jobs import JobRunner
 from app.services.linked_cursor import Matcher
 from app.services.models import ModelInfo
 from app.services.propagation import PropagationRequest, propagation_targets, start_propagation

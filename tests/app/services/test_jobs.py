@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.services.jobs import JobControl, JobError, JobProgress, JobRunner, JobState, RateMeter
+from app.services.job_values import JobError, JobProgress, JobState, RateMeter
+from app.services.jobs import JobControl, JobRunner
 from app.services.tasks import Worker
 from coordgan_core.errors import DataError
 from tests.app.conftest import WaitUntil

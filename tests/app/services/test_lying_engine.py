@@ -16,7 +16,8 @@ from app.domain.label_map import rectangle_region
 from app.domain.project import Project
 from app.domain.status import Status
 from app.services.engine import EngineClient
-from app.services.jobs import JobRunner, JobState
+from app.services.job_values import JobState
+from app.services.jobs import JobRunner
 from app.services.propagation import PropagationRequest, start_propagation
 from app.services.session import Session
 from tests.app.conftest import WaitUntil

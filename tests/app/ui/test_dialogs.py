@@ -13,7 +13,8 @@ from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
 from app.domain.status import Status
 from app.services.diagnostics import CrashReport
-from app.services.jobs import JobControl, JobError, JobProgress, JobState
+from app.services.job_values import JobError, JobProgress, JobState
+from app.services.jobs import JobControl
 from app.services.models import ModelInfo
 from app.services.settings import SETTINGS
 from app.ui.dialogs.diagnostics import CrashDialog, DiagnosticsDialog

@@ -15,7 +15,7 @@ from app.services.gpu.choice import BUILDS
 from app.services.gpu.machine import Card, Machine
 from app.services.gpu.probe import Probe
 from app.services.hardware import Hardware, HardwareState
-from app.services.jobs import JobProgress
+from app.services.job_values import JobProgress
 from app.services.settings import Settings
 from app.ui.dialogs.hardware import HardwareDialog
 from app.ui.theme import Theme

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.domain.status import Status
 from app.launch import Running
-from app.services.jobs import JobState
+from app.services.job_values import JobState
 from app.services.propagation import PropagationRequest
 from tests.app.ui.conftest import Wait
 
