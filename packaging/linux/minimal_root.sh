@@ -14,7 +14,7 @@ cleanup() {
 }
 
 if [ -z "$root" ]; then
-	command -v debootstrap >/dev/null || apt-get install -y debootstrap
+	command -v debootstrap >/dev/null || apt-get install -y debootstrap debian-archive-keyring
 	root=$(mktemp -d)
 	trap cleanup EXIT
 	debootstrap --variant=minbase "$suite" "$root" "${MIRROR:-http://deb.debian.org/debian}"
