@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 QT_MODULES = ("QtCore", "QtDBus", "QtGui", "QtSvg", "QtWidgets")
 """Modules of Qt for Python that the application imports, or that its plugins need."""
@@ -213,6 +214,36 @@ def linked_libraries(path: str) -> list[str]:
     """Return the names of the libraries that an ELF file asks the loader for."""
     shown = subprocess.run(["objdump", "-p", path], capture_output=True, text=True, check=False).stdout
     return [line.split()[1] for line in shown.splitlines() if line.strip().startswith("NEEDED")]
+
+
+_OF_EVERY_SYSTEM = re.compile(r"^(ld-linux[\w-]*|lib(resolv|util|nsl|crypt|anl))\.so\.\d+$")
+
+
+def missing_libraries(
+    bundle: Path, needs: Callable[[str], Iterable[str]] = linked_libraries
+) -> dict[str, list[str]]:
+    """Return the libraries that files of a Linux bundle need and that neither it nor every system brings.
+
+    The freezer only warns of them, and the window of the program would not open where they are not installed
+    by chance.
+
+    Args:
+        bundle: The folder that the freezer made.
+        needs: Returns the names of the libraries that a file is linked to.
+
+    Returns:
+        The files that need it, by the name of the library.
+    """
+    files = [path for path in bundle.rglob("*") if path.is_file()]
+    there = {path.name for path in files}
+    missing: dict[str, list[str]] = {}
+    for path in sorted(files):
+        if ".so" not in path.name or path.is_symlink():
+            continue
+        for name in needs(str(path)):
+            if name not in there and not HOST_LIBRARIES.match(name) and not _OF_EVERY_SYSTEM.match(name):
+                missing.setdefault(name, []).append(path.relative_to(bundle).as_posix())
+    return missing
 
 
 STRIPPED = ("libtorch_cpu.so", "libtorch_python.so", "libpython3")

@@ -144,6 +144,24 @@ def test_libraries_that_nothing_needs_any_more_go_too() -> None:
     ]
 
 
+def test_a_library_that_nobody_brings_is_named_with_who_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "Qt" / "plugins").mkdir(parents=True)
+    for name in ("Qt/plugins/libqxcb.so", "Qt/libQt6Core.so.6", "libxcb-cursor.so.0"):
+        (tmp_path / name).write_bytes(b"")
+    needs = {
+        "libqxcb.so": [
+            "libQt6Core.so.6",
+            "libxcb-cursor.so.0",
+            "libxcb-icccm.so.4",
+            "libc.so.6",
+            "libGL.so.1",
+        ],
+        "libQt6Core.so.6": ["ld-linux-x86-64.so.2", "libresolv.so.2"],
+    }
+    found = contents.missing_libraries(tmp_path, lambda path: needs.get(Path(path).name, []))
+    assert found == {"libxcb-icccm.so.4": ["Qt/plugins/libqxcb.so"]}
+
+
 def test_links_to_pytorch_would_stand_before_a_private_build() -> None:
     link = ("libtorch_cpu.so", "torch/lib/libtorch_cpu.so", "SYMLINK")
     other = ("libQt6Core.so.6", "PySide6/Qt/lib/libQt6Core.so.6", "SYMLINK")
