@@ -99,7 +99,7 @@ EXCLUDED_MODULES = (
     *("requests", "urllib3", "certifi", "charset_normalizer", "pooch", "dask", "cupy", "numba"),
     # examples and the parts of libraries for other window systems, plots and shells
     *("pyqtgraph.examples", "pyqtgraph.opengl", "pyqtgraph.jupyter", "pyqtgraph.console", "OpenGL"),
-    *("PyQt5", "PyQt6", "PySide2"),
+    *("PyQt5", "PyQt6", "PySide2", "pylab"),
     *("torch.utils.tensorboard", "torch.utils.benchmark", "tensorboard", "caffe2", "functorch.dim"),
 )
 
