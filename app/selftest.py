@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from app.services.models import ModelInfo
     from app.ui.workspace import Workspace
 
-PATIENCE_SEC = 180.0
+PATIENCE_SEC = 600.0
+"""For one step: a training took more than 180 s where ten processes shared two processors."""
 MODEL = "sample"
 """Name of the bundled model that knows the sample project."""
 FEW = 2
