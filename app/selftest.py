@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from app.services.models import ModelInfo
     from app.ui.workspace import Workspace
 
-PATIENCE_SEC = 180.0
+PATIENCE_SEC = 600.0
+"""For one step: a training took more than 180 s where ten processes shared two processors."""
 MODEL = "sample"
 """Name of the bundled model that knows the sample project."""
+FEW = 2
+"""Images that each of the other bundled models labels."""
 TRAIN_PRESET, TRAIN_NIMG = "quick-64", 8
 """A training that is over in seconds: it shows that one runs here, not what it can learn."""
 
@@ -41,13 +44,16 @@ class Step:
     seen: dict[str, Any]
 
 
-def run(out: Path, *, start_only: bool = False, train: bool = False) -> Iterator[Step]:
+def run(
+    out: Path, *, start_only: bool = False, train: bool = False, all_models: bool = False
+) -> Iterator[Step]:
     """Open the window, propagate the sample with a bundled model, export, quit; yield what works.
 
     Args:
         out: Folder for the profile, the copy of the sample and the exported label maps.
         start_only: Open the window and quit.
         train: Also train for a moment on the sample's images.
+        all_models: Also propagate with every other bundled model, and draw images in Explore.
 
     Raises:
         SelfTestError: Something does not work.
@@ -70,10 +76,17 @@ def run(out: Path, *, start_only: bool = False, train: bool = False) -> Iterator
         workspace = _open_sample(running, out)
         yield step("project", images=workspace.project.count())
         yield step("assisted", superpixels=_assist(workspace))
-        model = _bundled_model(running)
-        yield step("engine", model=model.name, computes=_computes(running))
+        model, *others = _bundled_models(running)
+        runtime = _runtime(running, workspace, model)
+        yield step("engine", model=model.name, computes=_computes(running), runtime=runtime)
         yield step("propagated", images=_propagate(running, workspace, model))
         yield step("exported", files=_export(running, workspace, out / "exported"))
+        if all_models:
+            for other in others:
+                runtime = _runtime(running, workspace, other)
+                images = _propagate(running, workspace, other, FEW)
+                yield step("model", model=Path(other.path).stem, runtime=runtime, images=images)
+            yield step("explored", pictures=_explore(running, workspace, model))
         if train:
             yield step("trained", model_bytes=_train(workspace.project.images_folder, out))
     finally:
@@ -143,20 +156,21 @@ def _assist(workspace: Workspace) -> int:
     return count
 
 
-def _bundled_model(running: Running) -> ModelInfo:
+def _bundled_models(running: Running) -> list[ModelInfo]:
+    """Return the bundled models as the engine names them, that of the sample first."""
     answers: list[list[ModelInfo]] = []
     problems: list[str] = []
     running.engine.models(answers.append, problems.append)
     _wait(lambda: answers or problems, "the engine did not answer")
     bundled = [model for model in (answers or [[]])[0] if model.builtin and model.path]
-    bundled.sort(key=lambda model: Path(model.path).stem != MODEL)  # that of the sample before all others
+    bundled.sort(key=lambda model: Path(model.path).stem != MODEL)
     if not bundled:
         raise SelfTestError(
             f"the engine names no bundled model ({', '.join(problems) or 'none found'})",
             expected="a model in resources/models",
             remedy="install the program again",
         )
-    return bundled[0]
+    return bundled
 
 
 def _computes(running: Running) -> str:
@@ -167,18 +181,37 @@ def _computes(running: Running) -> str:
     return f"installed PyTorch ({problem})" if problem else (private or "installed PyTorch")
 
 
-def _propagate(running: Running, workspace: Workspace, model: ModelInfo) -> int:
+def _runtime(running: Running, workspace: Workspace, model: ModelInfo) -> str:
+    """Have the engine align two images, and return what it says has run the model's network."""
+    answers: list[str] = []
+    problems: list[str] = []
+    first, second = (workspace.project.image_path(int(i)) for i in list(workspace.project.ids(""))[:2])
+    running.engine.link(
+        model.path, first, second, lambda reply: answers.append(str(reply.data["runtime"])), problems.append
+    )
+    _wait(lambda: answers or problems, f"the engine did not align two images with {model.name}")
+    if problems:
+        raise SelfTestError(
+            f"the engine cannot run {model.name} ({problems[0]})",
+            expected="maps of two images",
+            remedy="install the program again",
+        )
+    return answers[0]
+
+
+def _propagate(running: Running, workspace: Workspace, model: ModelInfo, count: int | None = None) -> int:
+    """Propagate to ``count`` images, None: to all, and return their number."""
     from app.domain.propagation import PropagationRequest
     from app.domain.status import Status
     from app.services.propagation import start_propagation
 
     project = workspace.project
     references = tuple(project.references())
-    queries = tuple(int(i) for i in project.ids("") if int(i) not in references)
+    queries = tuple(int(i) for i in project.ids("") if int(i) not in references)[:count]
     request = PropagationRequest(model.id, references, queries)
     job = start_propagation(workspace.session, running.engine, running.jobs, request)
-    _finish(running, job, "the propagation")
-    labelled = project.counts()[Status.PROPAGATED]
+    _finish(running, job, f"the propagation with {model.name}")
+    labelled = sum(project.row(image_id).status is Status.PROPAGATED for image_id in queries)
     if labelled != len(queries):
         raise SelfTestError(
             f"{labelled} of {len(queries)} images are labelled", expected="all", remedy="see the log"
@@ -186,6 +219,39 @@ def _propagate(running: Running, workspace: Workspace, model: ModelInfo) -> int:
     if not all(project.labels(image_id).any() for image_id in queries):
         raise SelfTestError("a label map is empty", expected="parts in every image", remedy="see the log")
     return labelled
+
+
+def _explore(running: Running, workspace: Workspace, model: ModelInfo) -> int:
+    """Swap structure and texture of two images as Explore does; return how many pictures were drawn."""
+    from app.services.explore import ExploreService, Source
+
+    service = ExploreService(running.engine)
+    cells: set[tuple[int, int]] = set()
+    problems: list[str] = []
+    done: list[bool] = []
+    try:
+        service.set_model(model.path)
+        _wait(lambda: service.abilities is not None or service.problem, "Explore did not take the model")
+        project = workspace.project
+        sources = [Source(project.image_path(int(i))).to_params() for i in list(project.ids(""))[:FEW]]
+        service.asker().ask(
+            "grid",
+            {"rows": sources, "columns": sources, "rows_are": "structure"},
+            on_event=lambda data, *_: cells.add((data.get("row", -1), data.get("column", -1))),
+            on_done=lambda *_: done.append(True),
+            on_error=problems.append,
+        )
+        _wait(lambda: done or problems, "Explore drew nothing")
+    finally:
+        service.close()
+    drawn = sum(min(cell) >= 0 for cell in cells)
+    if problems or drawn != FEW * FEW:
+        raise SelfTestError(
+            f"Explore drew {drawn} pictures ({service.problem or ', '.join(problems) or 'no error'})",
+            expected=str(FEW * FEW),
+            remedy="see the log",
+        )
+    return drawn
 
 
 def _export(running: Running, workspace: Workspace, out: Path) -> int:

@@ -19,7 +19,7 @@ from subprocess import CalledProcessError
 
 from installers import linux, macos, windows
 from installers.budget import MB, Artefact, BudgetError, check_compressed, check_unpacked
-from installers.freeze import LicenceError, account, freeze, strip_symbols
+from installers.freeze import LicenceError, MissingLibraryError, account, freeze, strip_symbols
 from installers.product import ROOT, Product, licence_file, product
 
 HERE = {"linux": "linux", "win32": "windows", "darwin": "macos"}
@@ -59,7 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     try:
         build(options)
-    except (BudgetError, LicenceError, FileNotFoundError, ValueError, CalledProcessError) as error:
+    except (
+        BudgetError,
+        LicenceError,
+        MissingLibraryError,
+        FileNotFoundError,
+        ValueError,
+        CalledProcessError,
+    ) as error:
         sys.stderr.write(f"Not built. {error}\n")
         return 1
     return 0

@@ -86,8 +86,8 @@ def copy_sample(out: Path) -> Sample:
     return Sample(images, reference, labels, root / "classes.json", root / "truth")
 
 
-def propagate(sample: Sample, out: Path) -> dict[str, int]:
-    """Carry the one label map to all images; return how many were done now, before, and failed."""
+def propagate(sample: Sample, out: Path) -> dict[str, Any]:
+    """Carry the one label map to all images; return how many were done now, before, failed, and by what."""
     from rich.progress import Progress
 
     from app.commands.catalogue import find_model
@@ -113,7 +113,7 @@ def propagate(sample: Sample, out: Path) -> dict[str, int]:
                 bar.advance(task)
             elif isinstance(event, Finished):
                 done = {"labelled": event.labelled, "already_done": event.done, "failed": event.failed}
-    return done
+    return {**done, "runtime": predictor.runtime}
 
 
 def make_project(sample: Sample, result: Path) -> None:

@@ -33,6 +33,9 @@ def selftest(
     ] = False,
     start_only: Annotated[bool, typer.Option("--start-only", help="Open the window and quit.")] = False,
     train: Annotated[bool, typer.Option("--train", help="Also train for a moment.")] = False,
+    all_models: Annotated[
+        bool, typer.Option("--all-models", help="Also label with every bundled model, and draw in Explore.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines to stdout.")] = False,
 ) -> None:
     """Test the installed program with its sample project: window, engine, propagation, export.
@@ -44,7 +47,7 @@ def selftest(
     test = importlib.import_module("app.selftest")
     with _folder(out) as folder:
         try:
-            for step in test.run(folder, start_only=start_only, train=train):
+            for step in test.run(folder, start_only=start_only, train=train, all_models=all_models):
                 if as_json:
                     print_json({"event": "step", **asdict(step)})
                 else:

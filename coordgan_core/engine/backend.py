@@ -76,7 +76,7 @@ class LocalBackend:
         return {"models": models, "problems": problems}, {}
 
     def _link(self, request: Request) -> Stream:
-        """Return the correspondence maps of two images, float16 ``[2, h, w]``, and their reliabilities."""
+        """Return the maps of two images, float16 ``[2, h, w]``, their reliabilities, and what ran it all."""
         yield from ()
         names = ("image", "reference")
         found = [self._analysis(request, _string(request.params, name)) for name in names]
@@ -84,7 +84,7 @@ class LocalBackend:
         for name, analysis in zip(names, found, strict=True):
             arrays[f"{name}_map"] = analysis.map.numpy().astype(np.float16)
             arrays[f"{name}_reliability"] = analysis.reliability.numpy().astype(np.float16)
-        return {}, arrays
+        return {"runtime": self._predictor(request).runtime}, arrays
 
     def _refine(self, request: Request) -> Stream:
         """Return ``labels`` with their borders moved to the edges of ``image``."""

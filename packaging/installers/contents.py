@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 QT_MODULES = ("QtCore", "QtDBus", "QtGui", "QtSvg", "QtWidgets")
 """Modules of Qt for Python that the application imports, or that its plugins need."""
@@ -25,6 +28,18 @@ METADATA = (
     "appdirs",
 )
 """Distributions whose version the application looks up (`coordlabel doctor`, diagnostics)."""
+
+_RUNTIME_ON = frozenset({("linux", "x86_64")})
+"""Systems and processors on which OpenVINO is bundled: those where it was measured in an installer."""
+
+
+def has_openvino(system: str = sys.platform, machine: str | None = None) -> bool:
+    """Return whether OpenVINO runs the models of this system's installers; elsewhere it is PyTorch."""
+    return (system, machine or platform.machine()) in _RUNTIME_ON
+
+
+OPENVINO_IMPORTS = ("openvino", "openvino.frontend.pytorch.ts_decoder")
+"""What `coordgan_core.runtimes` imports when a model is first run."""
 
 HIDDEN_IMPORTS = (
     "coordgan_core.engine.__main__",
@@ -74,15 +89,17 @@ EXCLUDED_MODULES = (
         "onnx_ir",
         "onnxscript",
         "onnxruntime",
-        "openvino",
         "ml_dtypes",
         "flatbuffers",
         "google.protobuf",
     ),
+    # OpenVINO: converters of files, and what they report to their makers
+    *("openvino.tools", "openvino.torch", "openvino_telemetry"),
+    *(f"openvino.frontend.{name}" for name in ("jax", "onnx", "paddle", "tensorflow")),
     *("requests", "urllib3", "certifi", "charset_normalizer", "pooch", "dask", "cupy", "numba"),
     # examples and the parts of libraries for other window systems, plots and shells
     *("pyqtgraph.examples", "pyqtgraph.opengl", "pyqtgraph.jupyter", "pyqtgraph.console", "OpenGL"),
-    *("PyQt5", "PyQt6", "PySide2"),
+    *("PyQt5", "PyQt6", "PySide2", "pylab"),
     *("torch.utils.tensorboard", "torch.utils.benchmark", "tensorboard", "caffe2", "functorch.dim"),
 )
 
@@ -108,6 +125,12 @@ _DROPPED = (
     r"(^|/)torch/.*\.(h|hpp|cuh|cmake|lib|pdb)$",
     r"(^|/)(lib)?(torchbind_test|jitbackend_test|backend_with_compiler|aoti_custom_ops)\.",
     r"\.a$",
+    # OpenVINO: graphics cards and NPUs, readers of other files, headers
+    r"(^|/)openvino/(include|cmake|tools|torch)/",
+    r"(^|/)openvino/frontend/(jax|onnx|paddle|tensorflow)/",
+    r"(^|/)(lib)?openvino_(intel_(gpu|npu)|auto|auto_batch|hetero)_plugin\.",
+    r"(^|/)(lib)?openvino_(gguf|ir|jax|onnx|paddle|tensorflow|tensorflow_lite)_frontend\.",
+    r"(^|/)(lib)?openvino_c\.|(^|/)openvino/libs/cache\.json$",
     # tests, sources and type stubs of all
     r"(^|/)(tests|testing/_internal)/",
     r"\.(pyi|pyx|pxd|c|cpp|cc|f90)$",
@@ -134,6 +157,9 @@ HOST_LIBRARIES = re.compile(
 """Libraries that must be those of the user's system: they talk to its kernel, drivers, display and fonts."""
 
 
+_LINKED = re.compile(r"(.*/)?(torch/lib|openvino/libs)/")
+
+
 def is_wanted(name: str) -> bool:
     """Return whether the file called ``name`` inside the bundle is needed.
 
@@ -154,12 +180,12 @@ def wanted(table: Iterable[Entry]) -> list[Entry]:
     """Return the entries that are needed.
 
     Links to the libraries of PyTorch are left out: the loader would find them through its search path before
-    those of a private build.
+    those of a private build. Those to OpenVINO's too: it looks for its plugins where it was loaded from.
     """
     return [
         (name, source, kind)
         for name, source, kind in table
-        if is_wanted(name) and not (kind == "SYMLINK" and "torch/lib/" in source.replace("\\", "/"))
+        if is_wanted(name) and not (kind == "SYMLINK" and _LINKED.match(source.replace("\\", "/")))
     ]
 
 
@@ -188,6 +214,36 @@ def linked_libraries(path: str) -> list[str]:
     """Return the names of the libraries that an ELF file asks the loader for."""
     shown = subprocess.run(["objdump", "-p", path], capture_output=True, text=True, check=False).stdout
     return [line.split()[1] for line in shown.splitlines() if line.strip().startswith("NEEDED")]
+
+
+_OF_EVERY_SYSTEM = re.compile(r"^(ld-linux[\w-]*|lib(resolv|util|nsl|crypt|anl))\.so\.\d+$")
+
+
+def missing_libraries(
+    bundle: Path, needs: Callable[[str], Iterable[str]] = linked_libraries
+) -> dict[str, list[str]]:
+    """Return the libraries that files of a Linux bundle need and that neither it nor every system brings.
+
+    The freezer only warns of them, and the window of the program would not open where they are not installed
+    by chance.
+
+    Args:
+        bundle: The folder that the freezer made.
+        needs: Returns the names of the libraries that a file is linked to.
+
+    Returns:
+        The files that need it, by the name of the library.
+    """
+    files = [path for path in bundle.rglob("*") if path.is_file()]
+    there = {path.name for path in files}
+    missing: dict[str, list[str]] = {}
+    for path in sorted(files):
+        if ".so" not in path.name or path.is_symlink():
+            continue
+        for name in needs(str(path)):
+            if name not in there and not HOST_LIBRARIES.match(name) and not _OF_EVERY_SYSTEM.match(name):
+                missing.setdefault(name, []).append(path.relative_to(bundle).as_posix())
+    return missing
 
 
 STRIPPED = ("libtorch_cpu.so", "libtorch_python.so", "libpython3")

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from installers import icons, macos, windows
-from installers.contents import STRIPPED
+from installers.contents import STRIPPED, missing_libraries
 from installers.inventory import Component, inventory, read_bundled
 from installers.licences import write_licences
 from installers.product import PACKAGING, ROOT, Product
@@ -23,6 +23,10 @@ class LicenceError(Exception):
     """Something is bundled whose terms are not known."""
 
 
+class MissingLibraryError(Exception):
+    """What is bundled is linked to something that is neither bundled nor part of every system."""
+
+
 def freeze(product: Product, work: Path, out: Path) -> Path:
     """Make the bundle and return its folder (on macOS the ``.app``).
 
@@ -30,6 +34,9 @@ def freeze(product: Product, work: Path, out: Path) -> Path:
         product: Names and version.
         work: Folder for what is made on the way; ``bundled.json`` in it says what is inside.
         out: Folder that the bundle comes into.
+
+    Raises:
+        MissingLibraryError: This machine lacks a library that the bundle needs (Linux).
     """
     work.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32":
@@ -47,7 +54,18 @@ def freeze(product: Product, work: Path, out: Path) -> Path:
         "PYTHONPATH": str(ROOT),
     }
     subprocess.run(command, check=True, env=environment, cwd=work)
-    return out / (f"{product.name}.app" if sys.platform == "darwin" else product.name)
+    bundle = out / (f"{product.name}.app" if sys.platform == "darwin" else product.name)
+    if sys.platform == "linux":
+        check_libraries(bundle)
+    return bundle
+
+
+def check_libraries(bundle: Path) -> None:
+    """Raise MissingLibraryError, with name and who needs it, if a library of a Linux bundle is missing."""
+    missing = missing_libraries(bundle)
+    if missing:
+        told = "\n  ".join(f"{name}: {files[0]} needs it" for name, files in sorted(missing.items()))
+        raise MissingLibraryError(f"Libraries are missing. Install them on this machine:\n  {told}")
 
 
 def strip_symbols(bundle: Path) -> int:

@@ -49,13 +49,32 @@ def info_plist(product: Product) -> dict[str, Any]:
     }
 
 
+_MACH_O = frozenset(
+    bytes.fromhex(magic) for magic in ("feedface", "feedfacf", "cefaedfe", "cffaedfe", "cafebabe", "cafebabf")
+)
+
+
+def programs(app: Path) -> list[Path]:
+    """Return all programs and libraries inside, by their first bytes: many have no suffix; deepest first.
+
+    The main program is not among them: it is signed with the application.
+    """
+    found = []
+    for path in app.rglob("*"):
+        if path.is_symlink() or not path.is_file() or path.parent == app / "Contents" / "MacOS":
+            continue
+        with path.open("rb") as file:
+            if file.read(4) in _MACH_O:
+                found.append(path)
+    return sorted(found, key=lambda path: (-len(path.parts), path))
+
+
 def sign(app: Path, identity: str) -> None:
     """Sign the application, its insides first; ``-`` is nobody's signature, good for this machine alone."""
     hardened = ["--options", "runtime", "--timestamp"] if identity != "-" else []
     base = ["codesign", "--force", "--sign", identity, *hardened]
-    for path in sorted(app.rglob("*"), reverse=True):
-        if path.suffix in (".dylib", ".so") and not path.is_symlink():
-            subprocess.run([*base, str(path)], check=True)
+    for path in programs(app):
+        subprocess.run([*base, str(path)], check=True)
     subprocess.run([*base, "--entitlements", str(ENTITLEMENTS), str(app)], check=True)
     subprocess.run(["codesign", "--verify", "--strict", "--deep", str(app)], check=True)
 
@@ -78,13 +97,13 @@ def build_dmg(app: Path, out: Path, product: Product) -> Path:
 def notarise(dmg: Path) -> bool:
     """Have Apple look at a signed disk image and staple its answer; False without credentials.
 
-    The environment names a profile of ``notarytool store-credentials``: ``NOTARY_PROFILE``.
+    The environment names a profile of ``notarytool store-credentials``, ``NOTARY_PROFILE``, and the keychain
+    that holds it unless it is the user's own, ``NOTARY_KEYCHAIN``.
     """
-    profile = os.environ.get("NOTARY_PROFILE")
+    profile, keychain = os.environ.get("NOTARY_PROFILE"), os.environ.get("NOTARY_KEYCHAIN")
     if not profile:
         return False
-    subprocess.run(
-        ["xcrun", "notarytool", "submit", str(dmg), "--keychain-profile", profile, "--wait"], check=True
-    )
+    who = ["--keychain-profile", profile, *(["--keychain", keychain] if keychain else [])]
+    subprocess.run(["xcrun", "notarytool", "submit", str(dmg), *who, "--wait"], check=True)
     subprocess.run(["xcrun", "stapler", "staple", str(dmg)], check=True)
     return True

@@ -9,18 +9,20 @@ root=${3:-}
 suite=${SUITE:-bookworm}
 
 cleanup() {
-	umount "$root/proc" "$root/dev" 2>/dev/null || true
+	umount "$root/proc" "$root/dev/shm" "$root/dev" 2>/dev/null || true
 	[ -n "${3:-}" ] || rm -rf --one-file-system "$root"
 }
 
 if [ -z "$root" ]; then
-	command -v debootstrap >/dev/null || apt-get install -y debootstrap
+	command -v debootstrap >/dev/null || apt-get install -y debootstrap debian-archive-keyring
 	root=$(mktemp -d)
 	trap cleanup EXIT
 	debootstrap --variant=minbase "$suite" "$root" "${MIRROR:-http://deb.debian.org/debian}"
 fi
 mountpoint -q "$root/proc" || mount --bind /proc "$root/proc"
 mountpoint -q "$root/dev" || mount --bind /dev "$root/dev"
+# shared memory, through which engine and window exchange pictures, is a file system of its own below /dev
+mountpoint -q "$root/dev/shm" || mount --bind /dev/shm "$root/dev/shm"
 cp "$deb" "$root/tmp/"
 chroot "$root" apt-get update -qq
 DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get install -y -qq --no-install-recommends "/tmp/$(basename "$deb")"

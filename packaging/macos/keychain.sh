@@ -14,4 +14,5 @@ if [ -n "${APPLE_ID:-}" ]; then
 	xcrun notarytool store-credentials coordlabel --apple-id "$APPLE_ID" --team-id "$APPLE_TEAM" \
 		--password "$APPLE_PASSWORD" --keychain "$keychain"
 	echo "NOTARY_PROFILE=coordlabel" >>"$GITHUB_ENV"
+	echo "NOTARY_KEYCHAIN=$keychain" >>"$GITHUB_ENV"
 fi

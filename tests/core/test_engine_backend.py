@@ -62,7 +62,8 @@ def test_models_are_listed_with_cards_and_bad_files_with_reasons(model: Path) ->
 def test_link_gives_maps_of_both_images_and_remembers_them(model: Path, pictures: list[Path]) -> None:
     backend = LocalBackend()
     params = {"model": str(model), "image": str(pictures[0]), "reference": str(pictures[1]), "device": "cpu"}
-    _, (_, arrays) = run(backend, "link", params)
+    _, (told, arrays) = run(backend, "link", params)
+    assert str(told["runtime"]).startswith(("PyTorch ", "OpenVINO "))
     assert arrays["image_map"].shape == arrays["reference_map"].shape
     assert arrays["image_map"].shape[0] == 2
     assert arrays["image_reliability"].shape == arrays["image_map"].shape[1:]

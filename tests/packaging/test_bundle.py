@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from installers.inventory import Component, inventory, read_bundled
 from installers.licences import problems, write_licences
 from installers.product import ROOT, Product
 from installers.sbom import bill
+from packaging.requirements import Requirement
 
 from app.cli import MODULES
 from app.commands.doctor import PACKAGES as LOOKED_UP
@@ -54,6 +56,11 @@ WHAT = Product(version="1.2.3", summary="x")
         "torch/_C.cpython-311-x86_64-linux-gnu.so",
         "torch/lib/libgomp.so.1",
         "torch/bin/torch_shm_manager",
+        "openvino/libs/libopenvino.so.2641",
+        "openvino/libs/libopenvino_intel_cpu_plugin.so",
+        "openvino/libs/libopenvino_pytorch_frontend.so.2641",
+        "openvino/frontend/pytorch/py_pytorch_frontend.cpython-311-x86_64-linux-gnu.so",
+        "openvino/libs/libtbb.so.12",
         "PySide6/QtWidgets.abi3.so",
         "PySide6/QtWidgets.pyd",
         "PySide6/Qt/plugins/platforms/libqxcb.so",
@@ -97,6 +104,11 @@ def test_what_is_needed_stays(name: str) -> None:
         "torch/include/ATen/ATen.h",
         "torch/lib/libtorch.a",
         "torch/bin/protoc",
+        "openvino/libs/libopenvino_intel_gpu_plugin.so",
+        "openvino/libs/libopenvino_auto_batch_plugin.so",
+        "openvino/libs/libopenvino_tensorflow_lite_frontend.so.2641",
+        "openvino/frontend/onnx/py_onnx_frontend.cpython-311-x86_64-linux-gnu.so",
+        "openvino/include/openvino/openvino.hpp",
         "torch/lib/libtorchbind_test.so",
         "numpy/_core/tests/test_umath.py",
         "coordlabel-0.1.0.dist-info/direct_url.json",
@@ -132,10 +144,51 @@ def test_libraries_that_nothing_needs_any_more_go_too() -> None:
     ]
 
 
+def test_a_library_that_nobody_brings_is_named_with_who_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "Qt" / "plugins").mkdir(parents=True)
+    for name in ("Qt/plugins/libqxcb.so", "Qt/libQt6Core.so.6", "libxcb-cursor.so.0"):
+        (tmp_path / name).write_bytes(b"")
+    needs = {
+        "libqxcb.so": [
+            "libQt6Core.so.6",
+            "libxcb-cursor.so.0",
+            "libxcb-icccm.so.4",
+            "libc.so.6",
+            "libGL.so.1",
+        ],
+        "libQt6Core.so.6": ["ld-linux-x86-64.so.2", "libresolv.so.2"],
+    }
+    found = contents.missing_libraries(tmp_path, lambda path: needs.get(Path(path).name, []))
+    assert found == {"libxcb-icccm.so.4": ["Qt/plugins/libqxcb.so"]}
+
+
 def test_links_to_pytorch_would_stand_before_a_private_build() -> None:
     link = ("libtorch_cpu.so", "torch/lib/libtorch_cpu.so", "SYMLINK")
     other = ("libQt6Core.so.6", "PySide6/Qt/lib/libQt6Core.so.6", "SYMLINK")
     assert contents.wanted([link, other]) == [other]
+
+
+def test_openvino_finds_its_plugins_where_it_is_loaded_from() -> None:
+    link = ("libopenvino.so.2641", "openvino/libs/libopenvino.so.2641", "SYMLINK")
+    assert contents.wanted([link]) == []
+
+
+def test_openvino_is_where_it_was_measured_and_reports_to_nobody() -> None:
+    assert contents.has_openvino("linux", "x86_64")
+    assert not contents.has_openvino("win32", "AMD64")
+    assert not contents.has_openvino("darwin", "arm64")
+    assert {"openvino_telemetry", "openvino.tools"} <= set(contents.EXCLUDED_MODULES)
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["dist"]
+    (needed,) = (Requirement(line) for line in extra if line.startswith("openvino"))
+    assert needed.marker is not None
+    for system, machine in (
+        ("linux", "x86_64"),
+        ("linux", "aarch64"),
+        ("win32", "AMD64"),
+        ("darwin", "arm64"),
+    ):
+        given = {"sys_platform": system, "platform_machine": machine}
+        assert needed.marker.evaluate(given) == contents.has_openvino(system, machine)
 
 
 def test_every_version_that_is_looked_up_is_in_the_bundle() -> None:

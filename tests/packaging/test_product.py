@@ -214,5 +214,41 @@ def test_the_entitlements_of_macos_are_a_property_list() -> None:
     json.dumps(macos.info_plist(WHAT))
 
 
+def test_all_programs_of_macos_are_signed_whatever_they_are_called(tmp_path: Path) -> None:
+    app = tmp_path / "CoordLabel.app"
+    programs = {
+        "Contents/MacOS/coordlabel": "cffaedfe",
+        "Contents/Frameworks/Python.framework/Versions/3.11/Python": "cffaedfe",
+        "Contents/Frameworks/torch/bin/torch_shm_manager": "cffaedfe",
+        "Contents/Frameworks/torch/lib/libtorch_cpu.dylib": "cafebabe",
+        "Contents/Resources/notes.so": "23212f62",
+    }
+    for name, magic in programs.items():
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).write_bytes(bytes.fromhex(magic) + b"and so on")
+    (app / "Contents/Frameworks/libtorch_cpu.dylib").symlink_to("torch/lib/libtorch_cpu.dylib")
+    found = [path.relative_to(app / "Contents").as_posix() for path in macos.programs(app)]
+    assert found == [
+        "Frameworks/Python.framework/Versions/3.11/Python",
+        "Frameworks/torch/bin/torch_shm_manager",
+        "Frameworks/torch/lib/libtorch_cpu.dylib",
+    ]
+
+
+def test_the_notary_is_asked_with_the_keychain_that_holds_the_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(macos.subprocess, "run", lambda command, check: asked.append(command))
+    monkeypatch.delenv("NOTARY_PROFILE", raising=False)
+    assert not macos.notarise(Path("a.dmg"))
+    assert asked == []
+    monkeypatch.setenv("NOTARY_PROFILE", "coordlabel")
+    monkeypatch.setenv("NOTARY_KEYCHAIN", "/k/build.keychain")
+    assert macos.notarise(Path("a.dmg"))
+    assert asked[0][asked[0].index("--keychain") + 1] == "/k/build.keychain"
+    assert "NOTARY_KEYCHAIN" in (PACKAGING / "macos" / "keychain.sh").read_text(encoding="utf-8")
+
+
 def test_the_repository_root_is_found() -> None:
     assert (ROOT / "pyproject.toml").exists()

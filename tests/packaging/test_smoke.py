@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import smoke_test
 from installers import place
+from installers.contents import has_openvino
 from installers.product import product
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
@@ -26,16 +27,22 @@ selftest)
     echo 'noise'
     echo '{{"event": "step", "name": "window", "seconds": 0.1, "seen": {{"libraries": {libraries}}}}}'
     case "$*" in *--start-only*) exit 0 ;; esac
-    echo '{{"event": "step", "name": "engine", "seen": {{"model": "sample"}}}}'
+    echo '{{"event": "step", "name": "engine", "seen": {{"model": "sample", "runtime": "{runtime}"}}}}'
     echo '{{"event": "step", "name": "propagated", "seen": {{"images": 23}}}}'
     echo '{{"event": "step", "name": "exported", "seen": {{"files": 24}}}}'
+    for model in {models}; do
+        echo '{{"event": "step", "name": "model", "seen": {{"model": "'$model'", "runtime": "{other}"}}}}'
+    done
+    {exploring}
     {training}
     echo '{{"event": "{end}"}}' ;;
-demo) echo '{{"labelled": {labelled}, "failed": 0, "miou": {miou}}}' ;;
+demo) echo '{{"labelled": {labelled}, "failed": 0, "miou": {miou}, "runtime": "{demo}"}}' ;;
 *) exit 2 ;;
 esac
 [ -z "$PYTHONPATH$LD_LIBRARY_PATH$QT_QPA_PLATFORM$DISPLAY" ] || exit 9
 """
+RUNTIME = "OpenVINO 2026.4.1" if has_openvino() else "PyTorch 2.13.0"
+OTHER = "PyTorch 2.13.0" if has_openvino() else "OpenVINO 2026.4.1"
 GOOD: dict[str, Any] = {
     "version": product().version,
     "findings": "[]",
@@ -43,6 +50,11 @@ GOOD: dict[str, Any] = {
     "torch": "2.13",
     "libraries": "[]",
     "misdeed": ":",
+    "runtime": RUNTIME,
+    "other": RUNTIME,
+    "demo": RUNTIME,
+    "models": " ".join(sorted(smoke_test.bundled_models() - {"sample"})),
+    "exploring": """echo '{"event": "step", "name": "explored", "seen": {"pictures": 4}}'""",
     "training": """echo '{"event": "step", "name": "trained", "seen": {"model_bytes": 20000000}}'""",
     "end": "passed",
     "labelled": 23,
@@ -85,7 +97,9 @@ def test_a_good_artefact_passes(
     monkeypatch.setenv("PYTHONPATH", "/of/the/tester")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/of/the/tester")
     assert tried(spot) == []
-    assert "23 images labelled with sample, 24 exported, a model of 20 MB trained" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"23 images labelled with sample, cars, cats, faces, faces-wide, xrays run by {RUNTIME}" in told
+    assert "24 exported, 4 drawn in Explore, a model of 20 MB trained" in told
 
 
 @pytest.mark.parametrize(
@@ -101,6 +115,11 @@ def test_a_good_artefact_passes(
         ({"libraries": '["torch"]'}, ["start"]),
         ({"end": "error"}, ["work"]),
         ({"training": ":"}, ["work"]),
+        ({"exploring": ":"}, ["work"]),
+        ({"models": "cars cats faces xrays"}, ["work"]),
+        ({"runtime": OTHER}, ["work"]),
+        ({"other": OTHER}, ["work"]),
+        ({"demo": OTHER}, ["command"]),
         ({"misdeed": "exit 1"}, ["start", "work"]),
         ({"labelled": 22}, ["command"]),
         ({"miou": 0.2}, ["command"]),
