@@ -10,8 +10,9 @@ recoloured, and the same positions, carried along by the field, are what
 
 Averaged over thousands of photographs the teacher's errors cancel, and the student becomes better than its
 teacher. Where `JointTrainingConfig.register` asks for it, photographs are first aligned with one another
-(`training.registration`), so that their errors cancel across photographs too. Encoder and synthesis learn besides to reconstruct the photographs, and to keep their structure under
-the texture of another. No adversary and no downloaded weights are needed.
+(`training.registration`), so that errors cancel across photographs too. Encoder and synthesis learn besides
+to reconstruct the photographs, and to keep their structure under the texture of another. No adversary and no
+downloaded weights are needed.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ thousands of partners these cancel: what the student learns is the mean, as in u
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from coordgan_core.atlas import AtlasConfig

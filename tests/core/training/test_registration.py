@@ -16,7 +16,7 @@ SIDE = 96
 
 
 def warped_views(count: int) -> tuple[Tensor, Tensor]:
-    """Return one figure seen through ``count`` warps, ``[B, 3, R, R]``, and the true maps ``[B, 2, R, R]``."""
+    """Return a figure seen through ``count`` warps, ``[B, 3, R, R]``, and the true maps."""
     picture = SyntheticCategory(0).sample(3, SIDE).image
     image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 127.5 - 1.0
     fields = augment.random_warp(count, SIDE, strength=0.3, generator=generator(0, "test", 0))
