@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ MOST_POINTS = 6000
 """Points of a curve; where there are more, every second of the older ones goes."""
 
 _SKIPPED_SHOWN = 20
+_LOG_CHARS = 200_000
 _TEXTS: dict[str, tuple[str, str]] = {
     "image_skipped": ("warning", mark("{path} is left out: {reason}")),
     "planned": ("info", mark("Stage {stage}: {total_nimg} images at {images_per_second:.1f} a second")),
@@ -178,3 +181,46 @@ class RunReader:
             self._notes.append(
                 Note(level, translated(template).format(**event), float(event.get("time") or 0.0))
             )
+
+
+class Follower:
+    """Reads the runs that somebody looks at: their histories, and the words of their processes.
+
+    Args:
+        log_path: Says where the words of a run's process are.
+    """
+
+    def __init__(self, log_path: Callable[[Path], Path]) -> None:
+        self._log_path = log_path
+        self._readers: dict[Path, RunReader] = {}
+        self._log_sizes: dict[Path, int] = {}
+
+    def attach(self, run: Path) -> None:
+        """Read a run from now on."""
+        self._readers.setdefault(run, RunReader(run))
+        self._log_sizes.pop(run, None)
+
+    def detach(self, run: Path) -> None:
+        """Read it no more."""
+        self._readers.pop(run, None)
+
+    def look(self) -> tuple[dict[str, RunHistory], dict[str, str]]:
+        """Return the histories and the logs that have grown since the last look, by id of the run."""
+        histories, logs = {}, {}
+        for path, reader in self._readers.items():
+            first = path not in self._log_sizes
+            if reader.read() or first:
+                histories[str(path)] = reader.history(str(path))
+            log = self._log_path(path)
+            size = log.stat().st_size if log.exists() else -1
+            if size != self._log_sizes.get(path) or (size < 0 and str(path) in histories):
+                self._log_sizes[path] = size
+                logs[str(path)] = _end_of(log) if size >= 0 else reader.log_text()
+        return histories, logs
+
+
+def _end_of(path: Path) -> str:
+    with contextlib.suppress(OSError), path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - _LOG_CHARS))
+        return stream.read().decode("utf-8", errors="replace")
+    return ""
