@@ -99,12 +99,11 @@ def devices(*, as_json: bool) -> int:
 
 def _devices() -> Iterator[dict[str, Any]]:
     import os
-    import platform
 
     import torch
 
     free, total = _host_memory()
-    name = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    name = f"CPU, {os.cpu_count()} cores"
     yield {"id": "cpu", "name": name, "free_bytes": free, "total_bytes": total}
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)

@@ -233,7 +233,8 @@ class TrainingService(QObject):
     def _take(self, seen: Seen) -> None:
         """Take over what the keeper has seen, and tell what is new of it."""
         before, self._views = self._views, {view.id: view for view in seen.runs}
-        self._added = {i: view for i, view in self._added.items() if i not in self._views}
+        gone = {*self._views, *seen.refused}
+        self._added = {i: view for i, view in self._added.items() if i not in gone}
         self._views |= self._added
         listing = list(before) != list(self._views) or any(
             before[i].state != view.state or before[i].place != view.place

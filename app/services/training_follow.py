@@ -15,8 +15,8 @@ from app.services.translations import mark, translated
 MOST_POINTS = 6000
 """Points of a curve; where there are more, every second of the older ones goes."""
 
-_LOG_CHARS = 200_000
 _SKIPPED_SHOWN = 20
+_LOG_CHARS = 200_000
 _TEXTS: dict[str, tuple[str, str]] = {
     "image_skipped": ("warning", mark("{path} is left out: {reason}")),
     "planned": ("info", mark("Stage {stage}: {total_nimg} images at {images_per_second:.1f} a second")),
@@ -184,10 +184,10 @@ class RunReader:
 
 
 class Follower:
-    """Reads the runs that someone looks at.
+    """Reads the runs that somebody looks at: their histories, and the words of their processes.
 
     Args:
-        log_path: Returns where the log of a run's process is.
+        log_path: Says where the words of a run's process are.
     """
 
     def __init__(self, log_path: Callable[[Path], Path]) -> None:
@@ -196,7 +196,7 @@ class Follower:
         self._log_sizes: dict[Path, int] = {}
 
     def attach(self, run: Path) -> None:
-        """Read a run from now on; what there is already is told again."""
+        """Read a run from now on."""
         self._readers.setdefault(run, RunReader(run))
         self._log_sizes.pop(run, None)
 
@@ -204,8 +204,8 @@ class Follower:
         """Read it no more."""
         self._readers.pop(run, None)
 
-    def read(self) -> tuple[dict[str, RunHistory], dict[str, str]]:
-        """Return the histories and the logs that have changed since the last call, by run."""
+    def look(self) -> tuple[dict[str, RunHistory], dict[str, str]]:
+        """Return the histories and the logs that have grown since the last look, by id of the run."""
         histories, logs = {}, {}
         for path, reader in self._readers.items():
             first = path not in self._log_sizes

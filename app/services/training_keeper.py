@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue as queues
 import shutil
 import threading
@@ -14,10 +15,10 @@ from pathlib import Path
 
 from app.services import training_process as processes
 from app.services.training_follow import Follower
-from app.services.training_publish import publish
+from app.services.training_publish import Publisher
 from app.services.training_queue import Order, Queue, QueueFile, readable
-from app.services.training_state import RunLook, log_tail, view_of
-from app.services.training_values import RunHistory, RunState, RunView, TrainRequest
+from app.services.training_state import RunLook, listing_order, log_tail, view_of
+from app.services.training_values import RunHistory, RunView, TrainRequest
 from coordgan_core.errors import CheckpointError, CoordError
 from coordgan_core.training import locking
 from coordgan_core.training.control import ask, is_alive
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 _ENDING_SEC = 30.0  # in which a process lets go of its device
 _PAUSE_SEC = 0.02
 _STARTING_SEC = 180.0  # in which a process loads PyTorch and takes hold of its folder
+_QUIET_SEC = 60.0  # in which the same trouble is not told again: a full disk is found at every look
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Seen:
     logs: dict[str, str]
     models: tuple[tuple[str, Path], ...]
     problems: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    """Ids of new runs that could not be written down, and so are not in the queue."""
 
 
 class Keeper:
@@ -53,13 +57,16 @@ class Keeper:
     def __init__(
         self, folder: Path, models: Path, tell: Callable[[Seen], None], *, poll_sec: float = 0.5
     ) -> None:
-        self._folder, self._models, self._tell, self._poll_sec = folder, models, tell, poll_sec
+        self._folder, self._tell, self._poll_sec = folder, tell, poll_sec
         self._file = QueueFile(folder / "queue.json")
+        self._publisher = Publisher(models, self._file, self._report_seldom)
         self._calls: queues.SimpleQueue[Callable[[], None] | None] = queues.SimpleQueue()
         self._looks: dict[Path, RunLook] = {}
         self._follower = Follower(self._log_path)
         self._last: tuple[RunView, ...] | None = None
         self._problems: list[str] = []
+        self._told: dict[str, float] = {}
+        self._refused: list[str] = []
         self._thread = threading.Thread(target=self._run, name="trainings", daemon=True)
         self._thread.start()
 
@@ -71,7 +78,7 @@ class Keeper:
 
     def know(self, run: Path) -> None:
         """List a run that lies elsewhere."""
-        self._post(lambda: self._change(lambda queue: _known(queue, run)))
+        self._post(lambda: self._change(lambda queue: queue.known(run)))
 
     def ask(self, run: Path, what: Request) -> None:
         """Pause, stop or discard a run."""
@@ -83,7 +90,7 @@ class Keeper:
 
     def move(self, run: Path, place: int) -> None:
         """Give a waiting run another place."""
-        self._post(lambda: self._change(lambda queue: queue.move(_known(queue, run), place)))
+        self._post(lambda: self._change(lambda queue: queue.move(queue.known(run), place)))
 
     def attach(self, run: Path) -> None:
         """Read a run's history from now on."""
@@ -113,7 +120,7 @@ class Keeper:
             except Exception as error:
                 if not isinstance(error, (CoordError, OSError)):
                     _log.exception("a look at the trainings failed")
-                self._report(error)
+                self._report_seldom(error)
             closing = self._do_calls()
         processes.reap()
 
@@ -143,6 +150,13 @@ class Keeper:
         if text not in self._problems:
             self._problems.append(text)
 
+    def _report_seldom(self, error: Exception) -> None:
+        """Report what every look finds again, such as a full disk."""
+        text, now = readable(error), time.monotonic()
+        if now - self._told.get(text, -_QUIET_SEC) >= _QUIET_SEC:
+            self._told[text] = now
+            self._report(error)
+
     def _change(self, change: Callable[[Queue], object]) -> None:
         with self._file.changing() as queue:
             change(queue)
@@ -156,7 +170,12 @@ class Keeper:
             processes.lay_down_labels(request.labels, run / processes.LABELS)
         except OSError as error:
             order.state, order.message = "held", readable(error)
-        self._change(lambda queue: queue.orders.append(order))
+        try:
+            self._change(lambda queue: queue.orders.append(order))
+        except (CoordError, OSError):
+            self._refused.append(str(run))
+            self._clear_away(run)
+            raise
 
     def _resume(self, run: Path, device: str | None) -> None:
         began = is_run(run)
@@ -165,7 +184,7 @@ class Keeper:
         self._await_end(run)
 
         def change(queue: Queue) -> None:
-            order = _known(queue, run)
+            order = queue.known(run)
             if order.state in ("waiting", "started") and _is_busy(run, order):
                 return
             order.verb = "resume" if began else "train"
@@ -191,7 +210,7 @@ class Keeper:
 
     def _ask(self, run: Path, what: Request) -> None:
         with self._file.changing() as queue:
-            order = _known(queue, run)
+            order = queue.known(run)
             if order.state == "waiting":
                 self._ask_waiting(queue, order, what)
                 return
@@ -223,12 +242,15 @@ class Keeper:
     def _forget(self, queue: Queue, order: Order) -> None:
         """Remove a run that is no more, and what was laid down for it."""
         queue.orders.remove(order)
-        shutil.rmtree(order.run / processes.LABELS, ignore_errors=True)
+        self._clear_away(order.run)
+
+    def _clear_away(self, run: Path) -> None:
+        shutil.rmtree(run / processes.LABELS, ignore_errors=True)
         with contextlib.suppress(OSError):
-            order.run.rmdir()
+            run.rmdir()
         with contextlib.suppress(OSError):
-            self._log_path(order.run).unlink(missing_ok=True)
-        self._looks.pop(order.run, None)
+            self._log_path(run).unlink(missing_ok=True)
+        self._looks.pop(run, None)
 
     # --- looking
 
@@ -241,19 +263,41 @@ class Keeper:
         paths = {order.run for order in queue.orders} | set(find_runs(self._folder / "runs"))
         looks = {path: self._look_at(path) for path in paths}
         if self._needs_change(queue, looks):
-            with self._file.changing() as queue:
-                self._settle(queue, looks)
-                for order in queue.startable():
-                    self._start(order)
+            queue = self._renew(looks)
         views = [view_of(look, queue, queue.get(path)) for path, look in looks.items()]
-        views.sort(key=_listing_order)
-        models = tuple(self._collect(queue, views))
-        histories, logs = self._follower.read()
+        views.sort(key=listing_order)
+        models = tuple(self._publisher.collect(queue, views))
+        histories, logs = self._follower.look()
         problems, self._problems = tuple(self._problems), []
+        refused, self._refused = tuple(self._refused), []
         seen = tuple(views)
-        if seen != self._last or histories or logs or models or problems:
+        if seen != self._last or histories or logs or models or problems or refused:
             self._last = seen
-            self._tell(Seen(seen, histories, logs, models, problems))
+            self._tell(Seen(seen, histories, logs, models, problems, refused))
+
+    def _renew(self, looks: dict[Path, RunLook]) -> Queue:
+        """Note what has ended and start what may begin; return the queue as it is now.
+
+        What begins is written down before: on a full disk nothing begins, rather than a second time at the
+        next look, and all runs are shown as they stand.
+        """
+        try:
+            with self._file.changing() as changed:
+                self._settle(changed, looks)
+                begin = changed.startable()
+                for order in begin:  # ours until it has a process
+                    order.state, order.started, order.pid = "started", time.time(), os.getpid()
+            if begin:
+                with self._file.changing() as changed:
+                    for run in [order.run for order in begin]:
+                        self._start(changed.known(run))
+        except (CoordError, OSError) as error:
+            self._report_seldom(error)
+            changed = self._file.read()
+            for order in changed.orders:  # shown as it is, though it could not be written down
+                if order.state == "started" and _has_ended(order):
+                    order.state = "ended"
+        return changed
 
     def _look_at(self, path: Path) -> RunLook:
         look = self._looks.setdefault(path, RunLook(path))
@@ -273,8 +317,7 @@ class Keeper:
         for order in list(queue.orders):
             alive = _is_held(order.run)
             if order.state == "started" and not alive:
-                loading = time.time() - order.started < _STARTING_SEC and processes.is_running(order.pid)
-                if not loading:
+                if _has_ended(order):
                     self._ended(queue, order)
             elif order.asked and alive and not (order.run / "request").exists():
                 look = looks.get(order.run)
@@ -308,25 +351,6 @@ class Keeper:
             return
         order.state, order.started, order.message = "started", time.time(), ""
 
-    def _collect(self, queue: Queue, views: list[RunView]) -> list[tuple[str, Path]]:
-        """Copy the best snapshot of finished runs into the user's models, once."""
-        found = []
-        for view in views:
-            order = queue.get(view.path)
-            if view.state is not RunState.FINISHED or view.model is None or (order and order.model):
-                continue
-            try:
-                target = publish(view, self._models)
-            except (CoordError, OSError) as error:
-                self._report(error)
-                continue
-            found.append((view.id, target))
-        if found:
-            with self._file.changing() as fresh:
-                for run, target in found:
-                    _known(fresh, Path(run)).model = str(target)
-        return found
-
     def _log_path(self, run: Path) -> Path:
         return self._folder / "logs" / f"{run.name}.txt"
 
@@ -335,26 +359,16 @@ def _is_held(run: Path) -> bool:
     return locking.is_held(run / "lock")
 
 
+def _has_ended(order: Order) -> bool:
+    """Return whether the process of a started order neither trains nor loads."""
+    loads = time.time() - order.started < _STARTING_SEC and processes.is_running(order.pid)
+    return not loads and not _is_held(order.run)
+
+
 def _is_busy(run: Path, order: Order) -> bool:
     """Return whether an order waits, loads or trains."""
     return order.state == "waiting" or _is_held(run) or processes.is_running(order.pid)
 
 
-def _known(queue: Queue, run: Path) -> Order:
-    order = queue.get(run)
-    if order is None:
-        order = Order(run, "resume", state="ended")
-        queue.orders.append(order)
-    return order
-
-
 def _request_of(text: str) -> Request:
     return "pause" if text == "pause" else "stop" if text == "stop" else "discard"
-
-
-def _listing_order(view: RunView) -> tuple[int, float, str]:
-    if view.is_alive:
-        return 0, 0.0, view.name
-    if view.state is RunState.QUEUED:
-        return 1, view.place, view.name
-    return 2, -view.changed, view.name

@@ -61,6 +61,14 @@ class Queue:
         """Return the order of a run."""
         return next((order for order in self.orders if order.run == run), None)
 
+    def known(self, run: Path) -> Order:
+        """Return the order of a run; one that was started elsewhere gets one that has ended."""
+        order = self.get(run)
+        if order is None:
+            order = Order(run, "resume", state="ended")
+            self.orders.append(order)
+        return order
+
     def startable(self) -> list[Order]:
         """Return the waiting orders whose device is free, the first of each device."""
         taken = [order.device for order in self.orders if order.state == "started"]

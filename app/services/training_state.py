@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from coordgan_core.training import locking
 from coordgan_core.training.run import RunFolder, RunStatus, is_run
 
 _TAIL_BYTES = 20_000
+_LEAST_BYTES = 1 << 20
+"""A disk with less room than this is full."""
 
 
 @dataclass
@@ -27,6 +30,8 @@ class RunLook:
     began: bool = False
     problem: str = ""
     changed: float = 0.0
+    is_disk_full: bool = False
+    """There is no room to resume it, nor was there any for its last word."""
     _config_at: float = 0.0
 
     def refresh(self) -> None:
@@ -43,6 +48,9 @@ class RunLook:
             self.status = self.folder.status()
             status = self.path / "status.json"
             self.changed = status.stat().st_mtime if status.exists() else written
+            self.is_disk_full = (
+                self.status.state == "interrupted" and shutil.disk_usage(self.path).free < _LEAST_BYTES
+            )
         except (CoordError, OSError) as error:
             self.folder, self.problem = None, readable(error)
 
@@ -83,9 +91,24 @@ def view_of(look: RunLook, queue: Queue, order: Order | None) -> RunView:
         asked=order.asked if order else "",
         place=queue.place(order) if order else 0,
         model=model,
+        published=_published(order),
         message=message,
         changed=look.changed or (order.started if order else 0.0),
     )
+
+
+def _published(order: Order | None) -> Path | None:
+    path = Path(order.model) if order is not None and order.model else None
+    return path if path is not None and path.is_file() else None
+
+
+def listing_order(view: RunView) -> tuple[int, float, str]:
+    """Return what a list of runs is sorted by: those that run, those that wait, the others newest first."""
+    if view.is_alive:
+        return 0, 0.0, view.name
+    if view.state is RunState.QUEUED:
+        return 1, view.place, view.name
+    return 2, -view.changed, view.name
 
 
 def log_tail(path: Path) -> str:
@@ -114,6 +137,8 @@ def _state(look: RunLook, order: Order | None) -> tuple[RunState, str]:
         if order is not None and order.state == "held":
             return RunState.PAUSED, order.message or translated("Not started yet.")
         return RunState.FAILED, order.message if order else ""
+    if look.is_disk_full:
+        return RunState.INTERRUPTED, translated("The disk is full. Free some space, then resume it.")
     if look.status.state in ("running", "new", "interrupted"):
         return RunState.INTERRUPTED, translated("Its process ended without a word; it can be resumed.")
     return RunState(look.status.state), look.status.message

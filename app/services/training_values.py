@@ -131,7 +131,9 @@ class RunView:
         stage_index: Number of the present stage, from 0, of ``stages``.
         asked: What was asked of it and has not happened yet: ``pause``, ``stop``, ``discard`` or empty.
         place: Place in its device's queue, from 1; 0 if it does not wait.
-        model: The newest usable model, None before there is one.
+        model: The newest usable model in the run's folder, None before there is one.
+        published: What became of it in the user's models; None before the end, and once it was deleted or
+            renamed there.
         message: Why it ended, what went wrong, what it is doing: a sentence, or empty.
         changed: When it last said something, seconds of 1970.
     """
@@ -154,6 +156,7 @@ class RunView:
     asked: str = ""
     place: int = 0
     model: Path | None = None
+    published: Path | None = None
     message: str = ""
     changed: float = 0.0
 

@@ -35,4 +35,6 @@ def duration(seconds: float) -> str:
     minutes = round(whole / 60)
     if minutes < 60:
         return tr("{n} min", n=minutes)
+    if minutes % 60 == 0:
+        return tr("{h} h", h=minutes // 60)
     return tr("{h} h {m} min", h=minutes // 60, m=minutes % 60)

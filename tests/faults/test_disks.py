@@ -24,28 +24,18 @@ from coordgan_core import files
 from coordgan_core.errors import CoordError, DataError, DiskFullError
 from coordgan_core.labels import read_label_map, write_label_map
 from tests.app.conftest import WaitUntil, write_images
+from tests.disks import mounted, small_disk_at
 from tests.faults.campaign import make_project
 from tests.faults.processes import Victim
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX")
 
 
-def mounted(place: Path, *options: str) -> bool:
-    """Mount something on a folder, if this user may."""
-    if sys.platform != "linux" or shutil.which("mount") is None:
-        return False
-    return subprocess.run(["mount", *options, str(place)], capture_output=True).returncode == 0
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of two megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if not mounted(place, "-t", "tmpfs", "-o", "size=2m", "none"):
-        pytest.skip("this user may not mount a disk; the limit of file sizes is tested below")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=False)
+    with small_disk_at(tmp_path / "disk", "2m") as place:
+        yield place
 
 
 def stroke(project: Project, image: int, number: int) -> None:

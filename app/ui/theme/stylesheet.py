@@ -62,7 +62,7 @@ QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox, QKeyS
 QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
   border-color: $accent; }
 QLineEdit:disabled, QSpinBox:disabled, QComboBox:disabled { color: $faint; background: $surface; }
-QSpinBox, QDoubleSpinBox { padding: 5px 6px; }
+QSpinBox, QDoubleSpinBox { padding: 4px 6px 3px 6px; }
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { width: 0; border: 0; }
 QSpinBox QLineEdit, QDoubleSpinBox QLineEdit, QComboBox QLineEdit, QKeySequenceEdit QLineEdit {
   border: 0; padding: 0 8px; background: transparent; }

@@ -254,7 +254,7 @@ def test_times_are_said_as_people_say_them() -> None:
         "8 s",
         "1 min",
         "1 min",
-        "1 h 0 min",
+        "1 h",
         "1 h 20 min",
     ]
     now = 1_000_000.0

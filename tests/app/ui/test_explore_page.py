@@ -8,6 +8,7 @@ import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
 
 from app.services.explore import Source
 from app.ui.pages.explore.board import LINE, Board, Tile, flow, saved_cell
@@ -72,6 +73,28 @@ def test_a_view_is_saved_at_full_size(opened: Tab, tmp_path: Path, captions: boo
     top = margin + round(board._tops(cell, captions=captions)[1])
     inside = {picture.pixelColor(left + x, top + y).rgb() for x in (0, 95, 191) for y in (0, 95, 191)}
     assert len(inside) == 1, "a render of one colour fills its cell, pixel for pixel"
+
+
+def test_saving_begins_among_the_pictures_and_goes_on_where_one_saved_last(
+    opened: Tab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def choose(_parent: object, _title: str, start: str, _kinds: str) -> tuple[str, str]:
+        asked.append(start)
+        return str(tmp_path / "maps.png"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    opened.show("maps")
+    for _ in range(2):
+        opened.page.ask_save()
+    model = opened.page.model_box.currentData().name
+    folder = opened.page._project_folder
+    assert folder is not None
+    assert not Path(asked[0]).is_relative_to(folder)
+    assert Path(asked[0]).name == f"{model}-maps.png"
+    assert asked[1] == str(tmp_path / f"{model}-maps.png")
+    opened.wait((tmp_path / "maps.png").exists)
 
 
 def test_a_picture_that_cannot_be_written_is_said(opened: Tab, tmp_path: Path) -> None:

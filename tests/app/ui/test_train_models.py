@@ -13,6 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QLabel, QMessageBox
 
 from app.services.model_library import ComparedModel, Comparison, ModelEntry
+from app.services.training_values import RunState, RunView
 from app.ui.pages.train.compare import CompareDialog, verdict
 from app.ui.pages.train.model_card import facts_of
 from app.ui.pages.train.models_view import ModelsView
@@ -119,6 +120,22 @@ def test_an_imported_model_is_chosen(view: ModelsView, library: FakeLibrary) -> 
     library.imported.emit(new.id)
     assert view.chosen == new.id
     assert view.detail.name.text() == "new"
+
+
+def test_a_finished_run_leads_to_its_model_in_the_list(page: TrainPage, library: FakeLibrary) -> None:
+    """Not to the first one: the file in the run's folder is not in the list, its copy is."""
+    training = page.training
+    assert isinstance(training, FakeTraining)
+    published = Path(BROKEN.id)
+    view = RunView(
+        "run", "wings", Path("run"), RunState.FINISHED,
+        model=Path("run/model.safetensors"), published=published,
+    )  # fmt: skip
+    training.put(view)
+    page.show_place("run")
+    page.run_panel.header.use.click()
+    assert page.rail.current == "models"
+    assert page.models_view.chosen == str(published)
 
 
 def test_an_empty_list_leads_to_a_training(view: ModelsView, library: FakeLibrary, page: TrainPage) -> None:

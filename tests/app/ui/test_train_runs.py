@@ -13,7 +13,7 @@ from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from app.services.training_values import Curve, Note, RunHistory, RunState, RunView, Sheet
-from app.ui.pages.train.curves import smoothed
+from app.ui.pages.train.curves import pen_colour, smoothed
 from app.ui.pages.train.page import TrainPage
 from app.ui.pages.train.words import count_text, size_text, state_text
 from tests.app.ui.conftest import Wait
@@ -155,12 +155,12 @@ def test_curves_are_drawn_and_follow_the_run(
     page.show_place("a")
     panel = page.run_panel.curves
     assert panel._quality_part.currentWidget() is not panel.quality, "no quality: says how to get one"
-    training.put(RUNNING, RunHistory("a", told, quality_kind="round-trip"))
+    training.put(RUNNING, RunHistory("a", told, quality_kind="copies"))
     wait_until(lambda: set(panel.losses.lines) == {"equivariance", "dense"})
     assert set(panel.legend) == {"equivariance", "dense"}
     assert set(panel.quality.lines) == {"foreground_iou"}, "without the background, which is easy"
     assert panel.quality.latest.text() == "50.0%"
-    assert "there and back" in panel.quality.note.text()
+    assert "copies of your only reference" in panel.quality.note.text()
     assert panel.speed.latest.text().startswith("92")
     panel.axis.setCurrentIndex(1)
     xs, _ = panel.losses.lines["equivariance"].getOriginalDataset()
@@ -169,6 +169,18 @@ def test_curves_are_drawn_and_follow_the_run(
     assert not panel.losses.lines["dense"].isVisible()
     panel.logarithmic.click()
     assert panel.losses.lines["equivariance"].isVisible()
+
+
+def test_a_loss_has_the_colour_of_its_legend_whatever_was_shown_before(
+    page: TrainPage, training: FakeTraining, wait_until: Wait
+) -> None:
+    losses = page.run_panel.curves.losses
+    for run, names in (("a", ("loss", "warp", "swap")), ("b", ("warp", "dense", "loss"))):
+        training.put(replace(RUNNING, id=run), RunHistory(run, {name: curve(name, 2, 1) for name in names}))
+        page.show_place(run)
+        wait_until(lambda names=names: set(losses.lines) == set(names))
+        shown = [losses.lines[name].opts["pen"].color() for name in page.run_panel.curves.legend]
+        assert shown == [QColor(pen_colour(place)) for place in range(3)]
 
 
 def test_smoothing_is_unbiased_and_leaves_gaps() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractSpinBox, QCheckBox, QLineEdit, QSpinBox
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QCheckBox, QLineEdit, QSpinBox
 
 from app.domain.status import Status
 from app.services.training_values import (
@@ -220,6 +221,24 @@ def test_runs_before_it_are_said(page: TrainPage, training: FakeTraining, tmp_pa
     training.put(RunView("a", "first", Path("a"), RunState.RUNNING, device="cpu"))
     assert "queue" in page.setup.start.start.text()
     assert "1 run" in page.setup.start.why.text()
+    waits = RunView("b", "second", Path("b"), RunState.QUEUED, device="cpu", place=1)
+    training.put(waits)
+    assert "1 waiting" in page.setup.device.choices["cpu"].accessibleDescription()
+
+
+def test_scrolling_over_a_number_or_a_choice_does_not_change_it(page: TrainPage) -> None:
+    rows = {info.key: FieldRow(page.setup.preset.fields, info) for info in FIELDS}
+    for key in ("train.batch", "train.precision"):
+        control = rows[key].editor.control
+        wheel = QWheelEvent(
+            QPointF(5, 5), control.mapToGlobal(QPointF(5, 5)), QPoint(), QPoint(0, -120),
+            Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(control, wheel)
+        assert not wheel.isAccepted(), "the page takes it and scrolls"
+    assert page.setup.preset.fields.changes == {}
+    for each in rows.values():
+        each.deleteLater()
 
 
 # -- the form ------------------------------------------------------------------------------------------

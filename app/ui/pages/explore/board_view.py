@@ -15,7 +15,7 @@ from app.ui.theme.icons import current_tokens
 
 _LOUPE_MS = 350
 _FLOW_CELL = 168.0
-_GRID_CELL = 168.0
+_GRID_CELL = 104.0
 _LEAST_CELL, _MOST_CELL = 40.0, 420.0
 _SCROLL_PX = 14
 _PAINT_SEC = 0.012

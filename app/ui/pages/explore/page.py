@@ -23,14 +23,13 @@ from PySide6.QtWidgets import (
 )
 
 from app.domain.model_choice import likely_model
-from app.domain.project import Project
 from app.services.changes import Changes
 from app.services.explore import ExploreService, Source
 from app.services.models import ModelInfo
 from app.ui.pages.explore.board import Painting, draw_board
 from app.ui.pages.explore.maps import MapsView
 from app.ui.pages.explore.reconstruct import ReconstructView
-from app.ui.pages.explore.sources import SourceSet, evenly, of_project
+from app.ui.pages.explore.sources import SourceSet, evenly, of_project, pictures_folder, spread
 from app.ui.pages.explore.swap import ArtView, StructureSwapView, TextureSwapView
 from app.ui.pages.explore.track import TrackView
 from app.ui.pages.explore.tray import Choice
@@ -63,10 +62,6 @@ def _titled(model: ModelInfo) -> str:
     return f"{model.name} ({tr('research use')})" if model.research_use else model.name
 
 
-def _spread(project: Project, ids: list[int], count: int) -> list[Source]:
-    return of_project(project, evenly(ids, count))
-
-
 class ExplorePage(Page):
     """Everything that shows what a model has learned."""
 
@@ -80,6 +75,7 @@ class ExplorePage(Page):
         self._wanted_model = ""
         self._pool: list[Source] = []
         self._filled = False
+        self._save_folder = pictures_folder()
         setting = Setting(
             self.service,
             self.images,
@@ -223,9 +219,8 @@ class ExplorePage(Page):
         if not isinstance(model, ModelInfo):
             self.about.setText(tr("No model yet"))
             return
-        parts = [model.category] if model.category else []
-        if model.research_use:
-            parts.append(tr("research use"))
+        parts = [model.category] if model.category and model.category != model.name else []
+        parts += [tr("research use")] if model.research_use else []
         self.about.setToolTip(research_text(model.name, model.data_source) if model.research_use else "")
         abilities = self.service.abilities
         if self.service.problem:
@@ -289,7 +284,7 @@ class ExplorePage(Page):
             for count in (5, 12, 20):
                 if count <= len(ids):
                     text = tr("{n} images of the project", n=count)
-                    found.append((text, partial(_spread, project, ids, count)))
+                    found.append((text, partial(spread, project, ids, count)))
             selected = workspace.browser.selected_ids()
             if selected:
                 text = tr("The {n} selected images", n=f"{len(selected):,}")
@@ -352,9 +347,12 @@ class ExplorePage(Page):
 
     def ask_save(self) -> None:
         """Ask where the view is saved, and save it."""
-        name = f"{self.model_box.currentText()}-{self.current}.png"
-        path, _ = QFileDialog.getSaveFileName(self, tr("Save as PNG"), name, tr("PNG picture") + " (*.png)")
+        model = self.model_box.currentData()
+        name = f"{model.name if isinstance(model, ModelInfo) else tr('Explore')}-{self.current}.png"
+        start = str(self._save_folder / name)
+        path, _ = QFileDialog.getSaveFileName(self, tr("Save as PNG"), start, tr("PNG picture") + " (*.png)")
         if path:
+            self._save_folder = Path(path).parent
             self.save(Path(path))
 
     def save(self, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QStandardPaths, Signal
 
 from app.domain.project import Project
 from app.services.explore import Source
@@ -74,3 +74,14 @@ def of_project(project: Project, ids: Iterable[int]) -> list[Source]:
     """Return the images of a project as sources; those that cannot be shown are left out."""
     rows = project.rows(ids)
     return [Source(Path(project.image_path(row.id))) for row in rows if not row.problem and not row.missing]
+
+
+def spread(project: Project, ids: Sequence[int], count: int) -> list[Source]:
+    """Return ``count`` images of a project, spread over all of them."""
+    return of_project(project, evenly(ids, count))
+
+
+def pictures_folder() -> Path:
+    """Return where this user keeps pictures: what is saved does not land among the images of a project."""
+    found = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
+    return Path(found) if found else Path.home()

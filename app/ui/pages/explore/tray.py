@@ -59,6 +59,7 @@ class Tray(QFrame):
         self._scroll.setFixedHeight(_SIDE_PX + 12)
         self.add_button = icon_button("mdi6.plus", tr("Add images: {title}", title=title))
         self.add_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.add_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.menu = QMenu(self)
         self.menu.aboutToShow.connect(self.fill_menu)
         self.add_button.setMenu(self.menu)

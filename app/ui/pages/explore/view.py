@@ -79,6 +79,8 @@ class ExploreView(QWidget):
         self.setAcceptDrops(True)
         self.train_button = button(tr("Go to Train"), setting.train)
         self.train_button.hide()
+        self.again_button = button(tr("Try again"), self.renew, icon_name="mdi6.refresh")
+        self.again_button.hide()
         self.stack = QStackedWidget()
         self.status = label("", "muted")
         self._lay_out(text)
@@ -89,7 +91,13 @@ class ExploreView(QWidget):
         self.stack.addWidget(self.content())
         away = QWidget()
         away.setLayout(
-            column(None, _centred(self.empty), row(None, self.train_button, None), None, spacing=0)
+            column(
+                None,
+                _centred(self.empty),
+                row(None, self.train_button, self.again_button, None),
+                None,
+                spacing=0,
+            )
         )
         self.stack.addWidget(away)
         head = column(label(self.title, "heading"), label(text, "muted", wrap=True), spacing=2)
@@ -195,6 +203,7 @@ class ExploreView(QWidget):
         """Return what is said in place of the board: why the view has nothing to show."""
         service = self.service
         self.train_button.hide()
+        self.again_button.hide()
         if not service.model:
             self.train_button.show()
             return no_model()
@@ -226,6 +235,7 @@ class ExploreView(QWidget):
         """Say that the engine could not do it."""
         self._stale = True
         self.show_instead(tr("That did not work"), message)
+        self.again_button.show()
 
     def show_progress(self, done: int, total: int) -> None:
         """Say how far it is."""

@@ -159,7 +159,7 @@ def _figure(value: str, name: str) -> QWidget:
     made.setObjectName("figure")
     number = label(value, "heading")
     layout = column(number, label(name, "muted"), spacing=0)
-    layout.setContentsMargins(12, 8, 12, 8)
+    layout.setContentsMargins(10, 8, 10, 8)
     made.setLayout(layout)
     made.setAccessibleName(f"{value} {name}")
     return made

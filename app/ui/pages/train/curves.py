@@ -67,7 +67,8 @@ class Chart(QWidget):
         super().__init__()
         self.title = label(title, "section")
         self.latest = label("", "heading")
-        self.note = label("", "muted")
+        self.note = label("", "muted", wrap=True)
+        self.note.hide()
         self._unit, self._percent, self._bounds = unit, percent, bounds
         self._from_zero = from_zero
         self._logarithmic = False
@@ -87,9 +88,9 @@ class Chart(QWidget):
         self._pages = QStackedWidget()
         self._pages.addWidget(self.words)
         self._pages.addWidget(self.plot)
-        head = row(self.title, self.note, None, self.latest, spacing=8)
-        layout = column(head, self._pages, spacing=2)
-        layout.setStretch(1, 1)
+        head = row(self.title, None, self.latest, spacing=8)
+        layout = column(head, self.note, self._pages, spacing=2)
+        layout.setStretch(2, 1)
         self.setLayout(layout)
         self.restyle()
 
@@ -131,7 +132,7 @@ class Chart(QWidget):
         smoothing: float,
         hidden: frozenset[str] = frozenset(),
     ) -> None:
-        """Draw the curves; a curve keeps its colour as long as it is there.
+        """Draw the curves, each in the colour of its place.
 
         Args:
             curves: Curves by name.
@@ -141,11 +142,13 @@ class Chart(QWidget):
         """
         for name in [name for name in self.lines if name not in curves]:
             self.plot.removeItem(self.lines.pop(name))
-        for name, curve in curves.items():
+        for place, (name, curve) in enumerate(curves.items()):
+            pen = pg.mkPen(QColor(pen_colour(place)), width=_WIDTH)
             if name not in self.lines:
-                pen = pg.mkPen(QColor(pen_colour(len(self.lines))), width=_WIDTH)
                 self.lines[name] = self.plot.plot([], [], pen=pen, antialias=True, connect="finite")
                 self.lines[name].setDownsampling(auto=True, method="peak")
+            elif self.lines[name].opts["pen"].color() != pen.color():
+                self.lines[name].setPen(pen)
             xs = [s / 60 for s in curve.seconds] if by_time else [n / 1000 for n in curve.nimg]
             values = smoothed(curve.values, smoothing)
             if self._logarithmic:

@@ -118,10 +118,11 @@ class CurvesPanel(QWidget):
         self._quality_part.setCurrentIndex(0 if quality or history.quality_kind else 1)
         self.quality.show_curves(quality, by_time=by_time, smoothing=0.0)
         kinds = {
-            "round-trip": tr("there and back on one reference"),
+            "copies": tr("on warped copies of your only reference: easier than other images"),
             "labelled": tr("on your labelled images"),
         }
         self.quality.note.setText(kinds.get(history.quality_kind, ""))
+        self.quality.note.setVisible(bool(self.quality.note.text()))
         speed = {name: curve for name, curve in history.curves.items() if name == SPEED}
         self.speed.show_curves(speed, by_time=by_time, smoothing=0.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QButtonGroup, QRadioButton
+from PySide6.QtWidgets import QButtonGroup, QLabel, QRadioButton
 
 from app.services.training import TrainingService
 from app.services.training_values import DeviceInfo
@@ -26,11 +26,13 @@ class DeviceStep(StepCard):
     def __init__(self, draft: Draft, training: TrainingService) -> None:
         self._draft, self._training = draft, training
         self.choices: dict[str, QRadioButton] = {}
+        self._facts_of: dict[DeviceInfo, QLabel] = {}
         self._group: QButtonGroup | None = None
         self._list = column(spacing=2)
         again = icon_button("mdi6.refresh", tr("Look for devices again"), training.find_devices)
         super().__init__(4, tr("Device"), self._list, again)
         training.devicesFound.connect(self.show_devices)
+        training.runsChanged.connect(self._tell_facts)
         draft.trainingChanged.connect(self.refresh)
         self.show_devices(training.devices)
 
@@ -38,17 +40,23 @@ class DeviceStep(StepCard):
         """Offer these devices; a chosen one that is gone gives way to the best."""
         clear(self._list)
         self._group = QButtonGroup(self)
-        self.choices = {}
+        self.choices, self._facts_of = {}, {}
         for device in devices:
             made = QRadioButton(device.name or device.id)
-            made.setAccessibleDescription(self._facts(device))
             made.clicked.connect(lambda _on=False, name=device.id: self._draft.choose_device(name))
             self._group.addButton(made)
             self.choices[device.id] = made
-            self._list.addLayout(row(made, label(self._facts(device), "muted"), None, spacing=10))
+            self._facts_of[device] = label("", "muted")
+            self._list.addLayout(row(made, self._facts_of[device], None, spacing=10))
+        self._tell_facts()
         if self._draft.now.device not in self.choices and self.choices:
             self._draft.choose_device(best_device(devices))
         self.refresh()
+
+    def _tell_facts(self) -> None:
+        for device, shown in self._facts_of.items():
+            shown.setText(self._facts(device))
+            self.choices[device.id].setAccessibleDescription(shown.text())
 
     def _facts(self, device: DeviceInfo) -> str:
         parts = [device.text] if device.text else []

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from app.services.training_values import FieldInfo
 from app.ui.texts import tr
 from app.ui.widgets.basics import label, row
+from app.ui.widgets.wheel import spare_from_wheel
 
 _INT_MAX = 2_000_000_000
 _CONTROL_PX = 150
@@ -96,6 +97,7 @@ class FieldEditor(QWidget):
         self.control = makers.get(info.kind, self._make_text)()
         self.control.setAccessibleName(info.label)
         self.control.setAccessibleDescription(info.help)
+        spare_from_wheel(self.control)
         self._layout.addWidget(self.control)
         if info.unit:
             self._layout.addWidget(label(info.unit, "muted"))

@@ -79,7 +79,7 @@ class FieldRow(QWidget):
         texts = column(name, spacing=1)
         if compact:
             self.setToolTip(info.help)
-        else:
+        if not compact or info.kind == "bool":  # a box to tick says less than a number with its unit
             texts.addWidget(label(self._explained(), "muted", wrap=True))
         texts.addWidget(self.problem)
         layout = row(texts, self.editor, self.reset, spacing=12)

@@ -14,13 +14,14 @@ from app.ui.pages.train.folder_images import first_images
 from app.ui.pages.train.step import StepCard
 from app.ui.texts import tr
 from app.ui.widgets.basics import ElidedLabel, Notice, button, column, icon_button, label, row
+from app.ui.widgets.wheel import spare_from_wheel
 
 _TITLES = {
     "whole": (mark("Whole image"), mark("Squeezed to a square; best when the images are alike already.")),
     "centre": (mark("Centre"), mark("The largest square in the middle.")),
     "labels": (
         mark("Where the labels are"),
-        mark("A box around what you labelled, found again in the others."),
+        mark("Around your labels; in other images, their usual place."),
     ),
     "box": (mark("A box you draw"), mark("The same part of every image.")),
 }
@@ -52,6 +53,7 @@ class ImagesStep(StepCard):
 
     def _make_crops(self) -> QWidget:
         self.modes: dict[str, QRadioButton] = {}
+        self._texts: dict[str, ElidedLabel] = {}
         self._group = QButtonGroup(self._worker)
         rows = []
         for mode in CROP_MODES:
@@ -61,7 +63,8 @@ class ImagesStep(StepCard):
             made.clicked.connect(lambda _on=False, mode=mode: self._draft.set_crop(mode))
             self._group.addButton(made)
             self.modes[mode] = made
-            line = row(made, _explained(tr(text)), spacing=8)
+            self._texts[mode] = _explained(tr(text))
+            line = row(made, self._texts[mode], spacing=8)
             line.setStretch(1, 1)
             rows.append(line)
         self._make_margin()
@@ -81,6 +84,7 @@ class ImagesStep(StepCard):
         self.margin.setAccessibleName(tr("Room around the labels"))
         self.margin.setFixedWidth(90)
         self.margin.setKeyboardTracking(False)
+        spare_from_wheel(self.margin)
         self.margin.valueChanged.connect(lambda value: self._draft.set_margin(value / 100))
         self.margin_row = QWidget()
         self.margin_row.setLayout(
@@ -130,9 +134,9 @@ class ImagesStep(StepCard):
         self.modes[now.crop].setChecked(True)
         can_use_labels = bool(self._draft.labels)
         self.modes["labels"].setEnabled(can_use_labels or now.crop == "labels")
-        self.modes["labels"].setToolTip(
-            "" if can_use_labels else tr("No image of this folder has labels yet.")
-        )
+        why = tr(_TITLES["labels"][1]) if can_use_labels else tr("No image of this folder has labels yet.")
+        self._texts["labels"].setText(why)
+        self.modes["labels"].setAccessibleDescription(why)
         self.margin_row.setVisible(now.crop == "labels")
         self.box_part.setVisible(now.crop == "box")
         self.box.set_box(now.box)

@@ -9,7 +9,7 @@ from app.services.training_values import PresetInfo
 from app.ui.pages.train.draft import CROP_GROUP, Draft
 from app.ui.pages.train.form import FieldRow, Fields
 from app.ui.pages.train.step import StepCard
-from app.ui.texts import plural, tr
+from app.ui.texts import duration, plural, tr
 from app.ui.widgets.basics import Card, Notice, button, clear, column, label, row
 
 _INLINE = ("train.minutes", "train.batch", "train.mirror")
@@ -23,7 +23,7 @@ class PresetCard(Card):
         self.info = info
         facts = [f"{info.resolution} px"]
         if info.minutes:
-            facts.append(tr("{n} min", n=f"{info.minutes:g}"))
+            facts.append(duration(60 * info.minutes))
         self.fits = label(tr("fits these images"), "good")
         self.fits.hide()
         name = label(info.title, "section")

@@ -184,7 +184,7 @@ class RunPanel(QWidget):
     def _ask_model(self) -> None:
         view = self.training.run(self.run_id)
         if view is not None and view.model is not None:
-            self.modelAsked.emit(view.model)
+            self.modelAsked.emit(view.published or view.model)
 
 
 def _panel(content: QWidget, margin: int = 14) -> QFrame:
