@@ -38,7 +38,7 @@ def test_maps_show_every_image_beside_its_map_and_the_frame(opened: Tab) -> None
     assert len(tiles) == 12
     assert [t.caption for t in tiles[::2]] == [s.title for s in opened.page.images.items]
     frame = view.frame_view.board
-    assert [row[0].caption for row in frame.rows] == ["Canonical frame", "The images averaged in it"]
+    assert [row[0].caption for row in frame.rows] == ["Canonical frame", "Images averaged in it"]
     view._hover((opened.page.images.items[0], "image"), 0.0, 0.0)
     assert all(len(row[0].marks) == 1 for row in view.frame_view.board.rows)
     assert all(t.marks for row in view.board_view.board.rows for t in row if t)

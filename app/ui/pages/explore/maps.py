@@ -110,7 +110,7 @@ class MapsView(MappedView):
             return []
         return [
             Tile(self.frame.colours, tr("Canonical frame"), "frame"),
-            Tile(self.frame.average, tr("The images averaged in it"), "average"),
+            Tile(self.frame.average, tr("Images averaged in it"), "average"),
         ]
 
     def saved_board(self) -> Board:

@@ -9,20 +9,18 @@ from app.services.tasks import Worker
 from app.ui.pages.train.picture import Picture
 from app.ui.pages.train.words import images_text, size_text
 from app.ui.texts import duration, tr
-from app.ui.widgets.basics import Card, Notice, column, label, row
+from app.ui.widgets.basics import Card, ElidedLabel, Notice, column, label, row
 from app.ui.widgets.research import research_mark
 
 _STRIP_PX = 64
 
 
 def short_facts(entry: ModelEntry) -> str:
-    """Return preset, images and date in one line."""
+    """Return preset and images in one line, the date below."""
     facts = [entry.preset] if entry.preset else []
     if entry.data_count:
         facts.append(tr("from {images}", images=images_text(entry.data_count)))
-    if entry.created:
-        facts.append(entry.created[:10])
-    return "  ·  ".join(facts)
+    return "\n".join(line for line in ("  ·  ".join(facts), entry.created[:10]) if line)
 
 
 def facts_of(entry: ModelEntry) -> list[tuple[str, str]]:
@@ -61,7 +59,10 @@ class ModelListCard(Card):
         self.entry = entry
         kind = label(tr("built in") if entry.builtin else "", "faint")
         marks = [research_mark(entry.data_source)] if entry.research_use else []
-        head = row(label(entry.name, "section"), *marks, None, kind, spacing=8)
+        name = ElidedLabel(entry.name)
+        name.setProperty("role", "section")
+        head = row(name, *marks, kind, spacing=8)
+        head.setStretch(0, 1)
         parts: list[object] = [head]
         if entry.category:
             parts.append(row(label(entry.category, "key"), None))

@@ -64,7 +64,7 @@ class ModelsView(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
-        scroll.setMinimumWidth(230)
+        scroll.setMinimumWidth(290)
         scroll.setMaximumWidth(390)
         body = row(scroll, self.detail, spacing=16)
         body.setStretch(0, 2)
