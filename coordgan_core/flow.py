@@ -71,17 +71,14 @@ def _neighbourhood(values: npt.NDArray[np.float32], reach: float) -> npt.NDArray
     return np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def dis_flow(query: Image, reference: Image, *, fine: bool = False) -> npt.NDArray[np.float32]:
+def dis_flow(query: Image, reference: Image) -> npt.NDArray[np.float32]:
     """Return the flow ``float32 [H, W, 2]``, in pixels: query(x) looks like reference(x + flow(x)).
 
-    Both are `structure_image` of one size. Dense inverse search (Kroeger et al. 2016), medium preset, which
-    ends at half the size; ``fine`` goes on to the size itself, for four times the time.
+    Both are `structure_image` of one size. Dense inverse search (Kroeger et al. 2016), medium preset.
     """
     # A new one each time: to keep one would save a fifth of the flow, but after a small image it stays with
     # the few scales that fitted that.
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    if fine:
-        dis.setFinestScale(0)
     return np.asarray(dis.calc(query, reference, None), np.float32)
 
 
@@ -152,8 +149,6 @@ class AlignConfig:
     """How fast an untrusted flow is let in with the share of the difference that it removes."""
     min_gain: float = 0.02
     """Smallest rise of the mean correlation of the structure images for a flow to be kept."""
-    fine: bool = True
-    """Images that an alignment has earned some trust are aligned at full resolution as well."""
     atlas: AtlasConfig = field(default_factory=AtlasConfig)
     """Grid by which the reference's structure images are carried to the query."""
 
@@ -214,14 +209,10 @@ class Aligner:
         carried = self._carry(start)
         before = _mean_correlation(query, carried)
         best, after = start, before
-        for fine in (False, True):
-            if fine and not (self.config.fine and after > self.config.trust[0]):
-                break  # where images differ, finer detail of the flow follows the differences
-            for ours, theirs in zip(query, carried, strict=True):
-                flow = dis_flow(ours, theirs, fine=fine)
-                candidate, score = self._follow(flow, start, query, carried)
-                if score >= max(after, before + self.config.min_gain):
-                    best, after = candidate, score
+        for ours, theirs in zip(query, carried, strict=True):
+            candidate, score = self._follow(dis_flow(ours, theirs), start, query, carried)
+            if score >= max(after, before + self.config.min_gain):
+                best, after = candidate, score
         left = cv2.absdiff(query, self._carry(best)).mean(0, dtype=np.float32)
         return Aligned(best[0], best is not start, before, after, left)
 
