@@ -119,18 +119,50 @@ def test_images_that_are_alike_are_aligned_at_full_resolution():
 
 def test_images_that_differ_are_not(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        flow, "dis_flow", lambda query, reference, fine=False: asked.append(fine) or np.zeros((128, 128, 2))
-    )
+
+    def still(query, reference, *, fine):
+        asked.append((query.shape, reference.shape, fine))
+        return np.zeros((*query.shape, 2), np.float32)
+
+    monkeypatch.setattr(flow, "dis_flow", still)
     identity = coords.canonical_grid(128, 128)
     aligner = Aligner(identity, textured(0)[0], AlignConfig(size=128, trust=(0.99, 1.0)))
     aligner.align(identity, aligner.structures(textured(14)[0]))
-    assert asked == [False, False]
+    assert (
+        asked == [((64, 64), (64, 64), True)] * 2
+    )  # once for each kind of structure image, at half the size
 
 
 def test_long_flows_are_cut():
     flow = np.array([[[6.0, 8.0], [1.0, 0.0]]], np.float32)
     assert limit_flow(flow, 2.0) == pytest.approx(np.array([[[1.2, 1.6], [1.0, 0.0]]]))
+
+
+def test_a_smaller_comparison_finds_what_the_whole_one_does():
+    identity = coords.canonical_grid(128, 128)
+    maps = []
+    for shrink in (1, 2):
+        config = AlignConfig(size=256, shrink=shrink, fine=False)
+        aligner = Aligner(identity, textured(0, 256)[0], config)
+        found = aligner.align(identity, aligner.structures(textured(5, 256)[0]))
+        assert found.accepted
+        assert found.correspondence.shape == (2, 256, 256)
+        assert found.difference.shape == (256, 256)
+        maps.append(found.correspondence)
+    moved_px = (maps[0] - coords.canonical_grid(256, 256)).abs().max() * 128
+    assert moved_px > 3
+    assert (maps[0] - maps[1]).abs().mean() * 128 < 0.5
+
+
+def test_correlation_and_percentile_are_those_of_numpy():
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 256, (31, 47), np.uint8)
+    second = np.clip(first * 0.4 + rng.normal(60, 25, first.shape), 0, 255).astype(np.uint8)
+    assert flow._correlation(first, second) == pytest.approx(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+    assert flow._correlation(first, first) == pytest.approx(1.0)
+    assert flow._correlation(first, np.full_like(first, 9)) == 0.0
+    values = rng.random((37, 53)).astype(np.float32)
+    assert flow._percentile(values, 99) == pytest.approx(np.percentile(values, 99))
 
 
 @pytest.mark.parametrize(("trust", "at_most_px"), [((0.0, 0.01), 20.0), ((0.9999, 1.0), 6.0)])
