@@ -83,7 +83,7 @@ class LabelAtlas:
         # classes, then the density: both are smoothed by the same kernel and divided at the end
         self._mass = torch.zeros(num_classes + 1, self.config.size, self.config.size, device=device)
         self._weight = 0.0
-        self._finished: tuple[Tensor, Tensor] | None = None
+        self._finished: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -146,11 +146,11 @@ class LabelAtlas:
 
     def probabilities(self) -> Tensor:
         """Return the atlas itself, ``[K, size, size]``; each cell sums to 1, holes are filled."""
-        return self._finish()[0]
+        return self._finish()[:-1]
 
     def density(self) -> Tensor:
         """Return the smoothed density of reference pixels, ``[size, size]`` (see `AtlasSample`)."""
-        return self._finish()[1]
+        return self._finish()[-1]
 
     def sample(self, correspondence: Tensor) -> AtlasSample:
         """Read probabilities and density at correspondence maps ``[B, 2, H, W]``.
@@ -159,13 +159,12 @@ class LabelAtlas:
             ShapeError: The maps have another shape.
         """
         coords.check_shape(correspondence, "B 2 H W", "correspondence map")
-        probabilities, density = self._finish()
-        where = correspondence.to(probabilities) / self.config.extent
-        values = coords.sample(torch.cat([probabilities, density[None]])[None], where)
+        finished = self._finish()
+        values = coords.sample(finished[None], correspondence.to(finished) / self.config.extent)
         return AtlasSample(values[:, :-1], values[:, -1:])
 
-    def _finish(self) -> tuple[Tensor, Tensor]:
-        """Smooth, divide, fill holes; kept until the next splat."""
+    def _finish(self) -> Tensor:
+        """Smooth, divide, fill holes: probabilities, then the density; kept until the next splat."""
         if self._finished is None:
             smooth = F.conv2d(self._mass[:, None], self._kernel()[None, None], padding=self.config.radius)[
                 :, 0
@@ -178,7 +177,7 @@ class LabelAtlas:
                 probabilities[0] = 1.0
             elif not bool(filled.all()):
                 probabilities = _fill_nearest(probabilities, filled)
-            self._finished = (probabilities, density)
+            self._finished = torch.cat([probabilities, density[None]])
         return self._finished
 
     def _kernel(self) -> Tensor:

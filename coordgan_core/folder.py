@@ -25,6 +25,8 @@ from coordgan_core.snapshot import ModelCard
 from coordgan_core.timing import Part
 
 _BATCH_PIXELS = 32_000_000
+CONFIDENCE_PX = 256
+"""Longer side of the confidences on disk: twice what they are computed at; larger files would say no more."""
 WRITERS = 4
 """Threads that write files, beside those that label."""
 
@@ -96,9 +98,10 @@ def propagate_folder(
     """Carry the labels of references to every image of a folder and its sub-folders.
 
     Writes ``labels/<relative path>.png`` (palette PNG at the image's own size), ``confidence/<relative
-    path>.png``, ``classes.json``, ``contact_sheet.png`` and the manifest ``propagation.json``. Run again,
-    it does only what is missing; other references, another model or other options do everything again, but
-    label maps that someone edited since are kept.
+    path>.png`` (the whole image at `CONFIDENCE_PX`, for `read_confidence`), ``classes.json``,
+    ``contact_sheet.png`` and the manifest ``propagation.json``. Run again, it does only what is missing;
+    other references, another model or other options do everything again, but label maps that someone edited
+    since are kept.
 
     Several processes, on one machine or on several that share a file system, may do it together: each takes
     its part, and the one that ends last writes what is about the whole folder. They need not talk to each
@@ -126,7 +129,9 @@ def propagate_folder(
         DiskFullError: The results cannot be written.
     """
     began = time.monotonic()
-    options = dataclasses.replace(options or PropagationOptions(), keep_raw=False)
+    options = dataclasses.replace(
+        options or PropagationOptions(), keep_raw=False, confidence_px=CONFIDENCE_PX
+    )
     whole_folder = _jobs(Path(images), Path(out))
     jobs = whole_folder[rank::world]
     propagator = Propagator(predictor, references, options=options, calibration=calibration)

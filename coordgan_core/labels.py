@@ -133,13 +133,28 @@ def confidence_bytes(confidence: npt.NDArray[np.floating[Any]]) -> bytes:
     return bytes(cv2.imencode(".png", values)[1].tobytes())
 
 
-def read_confidence(path: str | Path) -> npt.NDArray[np.float32]:
+def read_confidence(path: str | Path, *, size: tuple[int, int] | None = None) -> npt.NDArray[np.float32]:
     """Read a confidence PNG that `write_confidence` made, ``float32 [H, W]`` from 0 to 1.
 
+    Args:
+        path: The file.
+        size: ``(width, height)`` of the image: what a propagated folder keeps at a smaller size is enlarged.
+
     Raises:
-        LabelError: The file is missing or damaged.
+        LabelError: The file is missing or damaged, or no smaller copy of an image of that size.
     """
-    return read_label_map(path).astype(np.float32) / 255.0
+    values = read_label_map(path)
+    if size is not None and (own := (values.shape[1], values.shape[0])) != size:
+        from coordgan_core.data.images import fitted, resize
+
+        if own != fitted(size, max(own)):
+            raise LabelError(
+                f"the confidence {path} has {own[0]} x {own[1]} pixels, its image {size[0]} x {size[1]}",
+                expected="the size of the image, or the image's shape at a smaller size",
+                remedy="propagate the folder again",
+            )
+        values = resize(values, *size)
+    return values.astype(np.float32) / 255.0
 
 
 def _png(image: Image.Image) -> bytes:

@@ -22,7 +22,7 @@ from coordgan_core.calibration import Calibration, Example, fit
 from coordgan_core.confidence import features, image_score
 from coordgan_core.config import CropConfig
 from coordgan_core.data.crop import crop_box
-from coordgan_core.data.images import near, read_image, read_near
+from coordgan_core.data.images import fitted, near, read_image, read_near
 from coordgan_core.errors import LabelError
 from coordgan_core.flow import AlignConfig, Aligner
 from coordgan_core.labels import LabelMap, check_labels, read_label_map, resize_labels, resize_soft
@@ -89,6 +89,8 @@ class PropagationOptions:
     """Also return the label map before refinement."""
     calibrate: bool = True
     """With three references or more, fit the confidence on the references themselves, each left out once."""
+    confidence_px: int = 0
+    """Longer side at which the confidence is given; 0: that of the image."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Propagated:
-    """One query is done: label map ``uint8 [H, W]``, confidence ``float32 [H, W]``, score in [0, 1]."""
+    """One query is done: label map ``uint8 [H, W]``, confidence ``float32 [H, W]``, score in [0, 1].
+
+    With `PropagationOptions.confidence_px` the confidence covers the image at a smaller size.
+    """
 
     index: int
     labels: LabelMap
@@ -213,7 +218,8 @@ class Propagator:
         query = image if isinstance(image, Query) else self.query(image)
         own = self._own_labels(query)
         if own is not None:
-            return Propagated(index, own, np.ones(own.shape, np.float32), 1.0, own)
+            width, height = self._confidence_size(query.size)
+            return Propagated(index, own, np.ones((height, width), np.float32), 1.0, own)
         with Part("alignment and atlas"):
             ballot = self._panel.vote(analysis.map, query.near)
         with Part("refinement"):
@@ -223,7 +229,7 @@ class Propagator:
             channels = soft.argmax(0).astype(np.uint8)
             values = self._features(self._panel, soft, channels, ballot, analysis)
             small = self.calibration.apply(values)
-            confidence = _enlarge(small, query.size)
+            confidence = _enlarge(small, self._confidence_size(query.size))
         blank_outside(self.predictor.crop, refined.labels, confidence, *([] if raw is None else [raw]))
         return Propagated(
             index,
@@ -276,6 +282,10 @@ class Propagator:
             channel = self.classes.index(class_id)
             soft[channel] = cv2.resize(plane, (self._size, self._size), interpolation=cv2.INTER_NEAREST)
         return soft
+
+    def _confidence_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        longest = self.options.confidence_px
+        return fitted(size, longest) if longest else size
 
     def _features(
         self,
@@ -335,12 +345,11 @@ def blank_outside(crop: CropConfig, *values: npt.NDArray[Any]) -> None:
     """Set arrays ``[H, W]`` of an image to 0, in place, where the network does not look."""
     if crop.mode == "whole":
         return
-    height, width = values[0].shape
-    left, top, right, bottom = crop_box(crop, width, height)
-    outside = np.ones((height, width), np.bool_)
-    outside[top:bottom, left:right] = False
     for array in values:
-        array[outside] = 0
+        height, width = array.shape
+        left, top, right, bottom = crop_box(crop, width, height)
+        for outside in (np.s_[:top], np.s_[bottom:], np.s_[:, :left], np.s_[:, right:]):
+            array[outside] = 0
 
 
 def _size(image: Image) -> tuple[int, int]:

@@ -143,7 +143,8 @@ def make_project(sample: Sample, result: Path) -> None:
             image, name = project.find(path), Path(path).with_suffix(".png")
             if image is not None:
                 labels = read_label_map(result / "labels" / name)
-                confidence = read_confidence(result / "confidence" / name)
+                size = (labels.shape[1], labels.shape[0])
+                confidence = read_confidence(result / "confidence" / name, size=size)
                 project.batches.write_result(batch, image, Result(labels, confidence, entry.get("score")))
         project.batches.finish(batch)
 

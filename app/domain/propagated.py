@@ -131,13 +131,7 @@ def _take(
             if source.manifest.is_edited(name, source.labels(name)):
                 outcomes[image] = project.batches.write_labels(batch, image, labels)
                 continue
-            confidence = read_confidence(source.confidence(name))
-            if confidence.shape != labels.shape:
-                raise LabelError(
-                    f"the confidence of {name} has {confidence.shape[1]} x {confidence.shape[0]} pixels, "
-                    f"its label map {labels.shape[1]} x {labels.shape[0]}",
-                    remedy="propagate the folder again",
-                )
+            confidence = read_confidence(source.confidence(name), size=(labels.shape[1], labels.shape[0]))
             score = _score(source.images[name].get("score"))
             results.append((image, Result(labels, confidence, score, _scores(labels, confidence))))
         except CoordError as error:

@@ -148,9 +148,9 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS, max_side: int | None
     """
     if max_side is None:
         return _read(path, max_pixels)[0]
-    pixels, _ = _read(path, max_pixels, lambda size: _fit(size, max_side))
+    pixels, _ = _read(path, max_pixels, lambda size: fitted(size, max_side))
     height, width = pixels.shape[:2]
-    return resize(pixels, *_fit((width, height), max_side))
+    return resize(pixels, *fitted((width, height), max_side))
 
 
 def read_reduced(path: Path, *, width: int, height: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -205,7 +205,8 @@ def resize(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
     return pixels
 
 
-def _fit(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+def fitted(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """Return ``(width, height)`` shrunk so that the longer side is at most ``max_side``; never enlarged."""
     longer = max(size)
     if longer <= max_side:
         return size

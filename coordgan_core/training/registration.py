@@ -16,7 +16,7 @@ from coordgan_core.coords import resize_map
 from coordgan_core.data.pixels import to_uint8
 from coordgan_core.flow import AlignConfig, Aligner
 
-ALIGNMENT = AlignConfig(size=128, atlas=AtlasConfig(size=112, radius=3))
+ALIGNMENT = AlignConfig(size=128, shrink=1, fine=False, atlas=AtlasConfig(size=112, radius=3))
 """Training images are hardly larger than this; the small atlas takes a twentieth of the usual one's time."""
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from coordgan_core import coords
+from coordgan_core import coords, flow
 from coordgan_core.errors import ConfigError
 from coordgan_core.flow import AlignConfig, Aligner, Peer, dis_flow, limit_flow, structure_image, warp_labels
 from coordgan_core.metrics import Confusion
@@ -100,9 +100,69 @@ def test_alignment_keeps_the_map_where_flow_gains_nothing():
     assert torch.allclose(result.correspondence, coords.canonical_grid(256, 256), atol=1e-6)
 
 
+def test_images_that_are_alike_are_aligned_at_full_resolution():
+    """A fine wave that half the resolution cannot follow."""
+    rng = np.random.default_rng(1)
+    texture = cv2.GaussianBlur(rng.normal(128, 90, (256, 256, 3)).astype(np.float32), (0, 0), 1.5)
+    reference = np.clip(texture, 0, 255).astype(np.uint8)
+    y, x = np.mgrid[:256, :256].astype(np.float32)
+    query = cv2.remap(reference, x + 1.5 * np.sin(y / 3), y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    identity = coords.canonical_grid(256, 256)
+    wave = torch.from_numpy(1.5 * np.sin(y / 3)) * (2 / 256)
+    errors = {}
+    for fine in (False, True):
+        aligner = Aligner(identity, reference, AlignConfig(fine=fine, trust=(0.2, 0.4)))
+        found = aligner.align(identity, aligner.structures(query)).correspondence[0] - identity[0]
+        errors[fine] = float((found - wave)[32:-32, 32:-32].abs().mean())
+    assert errors[True] < 0.8 * errors[False]
+
+
+def test_images_that_differ_are_not(monkeypatch):
+    asked = []
+
+    def still(query, reference, *, fine):
+        asked.append((query.shape, reference.shape, fine))
+        return np.zeros((*query.shape, 2), np.float32)
+
+    monkeypatch.setattr(flow, "dis_flow", still)
+    identity = coords.canonical_grid(128, 128)
+    aligner = Aligner(identity, textured(0)[0], AlignConfig(size=128, trust=(0.99, 1.0)))
+    aligner.align(identity, aligner.structures(textured(14)[0]))
+    assert (
+        asked == [((64, 64), (64, 64), True)] * 2
+    )  # once for each kind of structure image, at half the size
+
+
 def test_long_flows_are_cut():
     flow = np.array([[[6.0, 8.0], [1.0, 0.0]]], np.float32)
     assert limit_flow(flow, 2.0) == pytest.approx(np.array([[[1.2, 1.6], [1.0, 0.0]]]))
+
+
+def test_a_smaller_comparison_finds_what_the_whole_one_does():
+    identity = coords.canonical_grid(128, 128)
+    maps = []
+    for shrink in (1, 2):
+        config = AlignConfig(size=256, shrink=shrink, fine=False)
+        aligner = Aligner(identity, textured(0, 256)[0], config)
+        found = aligner.align(identity, aligner.structures(textured(5, 256)[0]))
+        assert found.accepted
+        assert found.correspondence.shape == (2, 256, 256)
+        assert found.difference.shape == (256, 256)
+        maps.append(found.correspondence)
+    moved_px = (maps[0] - coords.canonical_grid(256, 256)).abs().max() * 128
+    assert moved_px > 3
+    assert (maps[0] - maps[1]).abs().mean() * 128 < 0.5
+
+
+def test_correlation_and_percentile_are_those_of_numpy():
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 256, (31, 47), np.uint8)
+    second = np.clip(first * 0.4 + rng.normal(60, 25, first.shape), 0, 255).astype(np.uint8)
+    assert flow._correlation(first, second) == pytest.approx(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+    assert flow._correlation(first, first) == pytest.approx(1.0)
+    assert flow._correlation(first, np.full_like(first, 9)) == 0.0
+    values = rng.random((37, 53)).astype(np.float32)
+    assert flow._percentile(values, 99) == pytest.approx(np.percentile(values, 99))
 
 
 @pytest.mark.parametrize(("trust", "at_most_px"), [((0.0, 0.01), 20.0), ((0.9999, 1.0), 6.0)])

@@ -118,6 +118,25 @@ def test_confidence_is_stored_in_255_steps(tmp_path):
         assert (picture.format, picture.mode) == ("PNG", "L")
 
 
+def test_a_confidence_kept_smaller_is_read_at_the_size_of_its_image(tmp_path):
+    half = np.repeat([[0.2, 0.8]], 128, axis=0).repeat(128, axis=1)[:64]
+    write_confidence(tmp_path / "c.png", half)
+    read = read_confidence(tmp_path / "c.png", size=(1000, 250))
+    assert read.shape == (250, 1000)
+    assert read[:, :480] == pytest.approx(0.2, abs=0.01)
+    assert read[:, 520:] == pytest.approx(0.8, abs=0.01)
+    assert np.array_equal(
+        read_confidence(tmp_path / "c.png", size=(256, 64)), read_confidence(tmp_path / "c.png")
+    )
+
+
+@pytest.mark.parametrize("size", [(250, 1000), (1000, 1000), (128, 32)])
+def test_a_confidence_of_another_shape_or_a_larger_one_is_refused(tmp_path, size):
+    write_confidence(tmp_path / "c.png", np.ones((64, 256)))
+    with pytest.raises(LabelError, match="256 x 64 pixels"):
+        read_confidence(tmp_path / "c.png", size=size)
+
+
 def test_confidence_of_smooth_fields_is_stored_small(tmp_path):
     ramp = np.linspace(0.0, 1.0, 256)[None] * np.linspace(0.0, 1.0, 256)[:, None]
     write_confidence(tmp_path / "c.png", ramp)

@@ -15,7 +15,7 @@ from coordgan_core.calibration import Calibration
 from coordgan_core.data.images import read_image
 from coordgan_core.errors import DataError, DiskFullError, LabelError
 from coordgan_core.flow import AlignConfig
-from coordgan_core.labels import LabelClasses, read_label_map, write_label_map
+from coordgan_core.labels import LabelClasses, read_confidence, read_label_map, write_label_map
 from coordgan_core.metrics import Confusion
 from coordgan_core.predictor import Predictor
 from coordgan_core.propagation import (
@@ -243,6 +243,13 @@ def test_large_jpegs_are_read_small_and_references_among_them_keep_their_labels(
     found = read_label_map(tmp_path / "out/labels/other.png")
     assert found.shape == (800, 1000)
     assert iou(found, picture(1000, 800, SHIFTS[1])[1]) > 0.9
+    # a reference is certain of itself; of the other, what is kept small says what the whole would have said
+    assert (read_confidence(tmp_path / "out/confidence/same.png") == 1.0).all()
+    small = tmp_path / "out/confidence/other.png"
+    assert read_confidence(small).shape == (205, 256)
+    query = propagator.read(images / "other.jpg")
+    whole = propagator.label(query, propagator.predictor.analyse([query.near])[0]).confidence
+    assert np.abs(read_confidence(small, size=(1000, 800)) - whole).mean() < 0.01
 
 
 def test_missing_results_changed_images_and_changed_references_are_done_again(folder, tmp_path):

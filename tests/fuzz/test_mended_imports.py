@@ -273,6 +273,6 @@ def test_a_propagated_folder_cannot_spoil_the_project(tmp_path: Path, score: obj
     with Project.open(images) as project:
         taken = {event.path: event for event in take_propagated(project, source)}
         assert taken["image0.png"].taken
-        assert "the confidence of image1.png has" in taken["image1.png"].error
+        assert "image1.png.png has" in taken["image1.png"].error
     with Project.open(images) as project:
         assert project.labels(project.find("image0.png") or 0).all()
