@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -23,6 +25,8 @@ from app.ui.widgets.basics import EmptyState, clear, column, label, row, slider
 QUALITY = ("foreground_iou", "miou")
 SPEED = "images_per_second"
 _DOT_PX = 10
+_NEXT_MS = 20
+"""Between the drawings of two charts: painting all three at once holds the window up."""
 
 
 def losses_of(history: RunHistory) -> dict[str, Curve]:
@@ -52,6 +56,9 @@ class CurvesPanel(QWidget):
         self.legend: dict[str, QToolButton] = {}
         self._hidden: set[str] = set()
         self._history = RunHistory("")
+        self._undrawn: list[Callable[[], None]] = []
+        self._next = QTimer(self, singleShot=True, interval=_NEXT_MS)
+        self._next.timeout.connect(self._draw_next)
         self._legend_part = QWidget()
         self._legend = FlowLayout(self._legend_part, spacing=2)
         layout = column(self._controls(), self.losses, self._legend_part, self._smaller_charts(), spacing=8)
@@ -96,35 +103,62 @@ class CurvesPanel(QWidget):
         return below
 
     def show_history(self, history: RunHistory) -> None:
-        """Draw what a run has told so far."""
+        """Draw what a run has told so far, one chart after the other, the losses last."""
         if history.id != self._history.id:
             self._hidden = set()
         self._history = history
         names = list(losses_of(history))
         if names != list(self.legend):
             self._fill_legend(names)
-        self.redraw()
+        self._undrawn = self._drawings()
+        self._draw_next()
+
+    def stop(self) -> None:
+        """Draw no more of what was told."""
+        self._undrawn = []
+        self._next.stop()
 
     def redraw(self) -> None:
         """Draw the same history as the controls stand now."""
-        history, by_time = self._history, self.axis.currentIndex() == 1
+        self.stop()
+        for draw in self._drawings():
+            draw()
+
+    def _drawings(self) -> list[Callable[[], None]]:
+        return [self._draw_quality, self._draw_speed, self._draw_losses]
+
+    def _draw_next(self) -> None:
+        self._undrawn.pop(0)()
+        if self._undrawn:
+            self._next.start()
+
+    @property
+    def _by_time(self) -> bool:
+        return self.axis.currentIndex() == 1
+
+    def _draw_losses(self) -> None:
         self.losses.show_curves(
-            losses_of(history),
-            by_time=by_time,
+            losses_of(self._history),
+            by_time=self._by_time,
             smoothing=self.smooth.value() / 100,
             hidden=frozenset(self._hidden),
         )
+
+    def _draw_quality(self) -> None:
+        history = self._history
         quality = quality_of(history)
         self._quality_part.setCurrentIndex(0 if quality or history.quality_kind else 1)
-        self.quality.show_curves(quality, by_time=by_time, smoothing=0.0)
+        self.quality.show_curves(quality, by_time=self._by_time, smoothing=0.0)
         kinds = {
             "copies": tr("on warped copies of your only reference: easier than other images"),
             "labelled": tr("on your labelled images"),
         }
         self.quality.note.setText(kinds.get(history.quality_kind, ""))
         self.quality.note.setVisible(bool(self.quality.note.text()))
-        speed = {name: curve for name, curve in history.curves.items() if name == SPEED}
-        self.speed.show_curves(speed, by_time=by_time, smoothing=0.0)
+
+    def _draw_speed(self) -> None:
+        speed = {name: curve for name, curve in self._history.curves.items() if name == SPEED}
+        self.speed.show_curves(speed, by_time=self._by_time, smoothing=0.0)
 
     def restyle(self) -> None:
         """Take the colours of the appearance in use."""

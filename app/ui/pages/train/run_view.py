@@ -111,6 +111,7 @@ class RunPanel(QWidget):
         """Follow no run; it goes on by itself."""
         self._draw.stop()
         self._log_timer.stop()
+        self.curves.stop()
         if self.run_id:
             self.training.detach(self.run_id)
         self.run_id = ""
